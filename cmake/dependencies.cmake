@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every outside library, found once.  scripts/deps lists the Debian packages they come from.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+function(fl_need target)
+  if(NOT TARGET ${target})
+    message(FATAL_ERROR "${target} is missing. `scripts/deps install build` installs what the "
+                        "build needs; `scripts/deps missing build` lists it.")
+  endif()
+endfunction()
+
+find_package(fmt QUIET)
+fl_need(fmt::fmt)
+find_package(CLI11 QUIET)
+fl_need(CLI11::CLI11)
+find_package(nlohmann_json QUIET)
+fl_need(nlohmann_json::nlohmann_json)
+foreach(lib liburing libseccomp libcap-ng)
+  pkg_check_modules(${lib} QUIET IMPORTED_TARGET ${lib})
+  fl_need(PkgConfig::${lib})
+endforeach()
+pkg_check_modules(libsystemd QUIET IMPORTED_TARGET libsystemd)
+if(NOT TARGET PkgConfig::libsystemd)
+  message(STATUS "libsystemd-dev is missing: built without systemd readiness (sd_notify)")
+endif()
+
+if(FL_TESTS)
+  find_package(GTest QUIET)
+  fl_need(GTest::gtest_main)
+  find_library(RAPIDCHECK_LIBRARY rapidcheck)
+  find_path(RELACY_INCLUDE relacy/relacy.hpp)
+  if(NOT RAPIDCHECK_LIBRARY OR NOT RELACY_INCLUDE)
+    message(FATAL_ERROR "rapidcheck or Relacy is missing. Run `scripts/deps install test`.")
+  endif()
+endif()
+if(FL_BENCH)
+  find_package(benchmark QUIET)
+  fl_need(benchmark::benchmark_main)
+endif()
