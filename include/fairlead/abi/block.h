@@ -2,7 +2,8 @@
 //
 // Block requests and responses: what travels in the ring's entries.  The sector is 512 bytes,
 // always, numbered from zero.  Data of a request lies in the data area of its slot: from its first
-// byte, sector_count · 512 bytes; the back end writes it there for reads, reads it there for writes.
+// byte, sector_count · 512 bytes; the back end writes it there for reads, reads it there for
+// writes.
 //
 // Request:  written by the front end, copied once by the back end, then checked.
 // Response: written by the back end, copied once by the front end; `id` must be one in flight.
@@ -53,13 +54,13 @@ struct BlockResponse {
 };
 
 struct BlockGeometry {
-  std::uint64_t first_sector;        //  0
-  std::uint64_t last_sector;         //  8  inclusive
-  std::uint32_t sector_bytes;        // 16  512
-  std::uint32_t max_sectors;         // 20  per request
-  std::uint32_t optimal_alignment;   // 24  bytes, of the device below
-  std::uint32_t operations;          // 28  bit (1 << BlockOp) for each that is offered
-  std::uint8_t reserved[32];         // 32  zero
+  std::uint64_t first_sector;       //  0
+  std::uint64_t last_sector;        //  8  inclusive
+  std::uint32_t sector_bytes;       // 16  512
+  std::uint32_t max_sectors;        // 20  per request
+  std::uint32_t optimal_alignment;  // 24  bytes, of the device below
+  std::uint32_t operations;         // 28  bit (1 << BlockOp) for each that is offered
+  std::uint8_t reserved[32];        // 32  zero
 };
 
 static_assert(sizeof(BlockRequest) == 32 && offsetof(BlockRequest, op) == 24);

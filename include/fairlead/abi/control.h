@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Registration messages, on a Unix socket of type SOCK_SEQPACKET: one message a packet, so that half
-// a message is a short packet and is refused.  Little endian, as the machine both ends run on.
+// Registration messages, on a Unix socket of type SOCK_SEQPACKET: one message a packet, so that
+// half a message is a short packet and is refused.  Little endian, as the machine both ends run on.
 //
 //     client                                   service
 //       hello ────────────────────────────────►          who it is: SO_PEERCRED of the socket
-//             ◄──────────────── welcome + 2 descriptors   segment (sealed memfd), doorbell (eventfd)
-//             ◄──────────────── refused                   or: why not, then hang-up
+//             ◄──────────────── welcome + 2 descriptors   segment (sealed memfd), doorbell
+//             (eventfd) ◄──────────────── refused                   or: why not, then hang-up
 //
 //       query ────────────────────────────────►          one question a connection
 //             ◄──────────────────────────── report        JSON text

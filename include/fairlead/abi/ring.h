@@ -10,10 +10,10 @@
 // Indices run free modulo 2^32; an entry stands at index & (slot_count - 1).
 //
 //   field              written by      order            read by
-//   request_produced   front           seq_cst store    back, acquire (and seq_cst before it sleeps)
-//   request_event      back, asleep    seq_cst store    front, seq_cst after it published
-//   response_produced  back            seq_cst store    front, acquire (and seq_cst before it sleeps)
-//   response_event     front, asleep   seq_cst store    back, seq_cst after it published
+//   request_produced   front           seq_cst store    back, acquire (and seq_cst before it
+//   sleeps) request_event      back, asleep    seq_cst store    front, seq_cst after it published
+//   response_produced  back            seq_cst store    front, acquire (and seq_cst before it
+//   sleeps) response_event     front, asleep   seq_cst store    back, seq_cst after it published
 //   entries            the producer, before its index; the consumer copies each one once
 //
 // Hold-off (Xen, public/io/ring.h): who publishes new ∈ (old, new] notifies only if the event index
