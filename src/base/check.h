@@ -10,7 +10,7 @@ namespace fairlead::base {
 
 }  // namespace fairlead::base
 
-#define FL_CHECK(condition)                                                       \
-  (__builtin_expect(!(condition), 0)                                              \
-       ? ::fairlead::base::check_failed(#condition, __FILE__, __LINE__)           \
+#define FL_CHECK(condition)                                             \
+  (__builtin_expect(!(condition), 0)                                    \
+       ? ::fairlead::base::check_failed(#condition, __FILE__, __LINE__) \
        : static_cast<void>(0))

@@ -6,10 +6,9 @@
 // Thread-safety: now_ns() from any thread.
 #pragma once
 
-#include <ctime>
-
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 
 namespace fairlead::base {
 

@@ -11,40 +11,30 @@ ErrorKind kind_of(int number) noexcept {
   switch (number) {
     case ENOENT:
     case ESRCH:
-    case ENXIO:
-      return ErrorKind::kNotFound;
+    case ENXIO: return ErrorKind::kNotFound;
     case EEXIST:
-    case EADDRINUSE:
-      return ErrorKind::kExists;
+    case EADDRINUSE: return ErrorKind::kExists;
     case EBUSY:
-    case EAGAIN:
-      return ErrorKind::kBusy;
-    case ETIMEDOUT:
-      return ErrorKind::kTimeout;
+    case EAGAIN: return ErrorKind::kBusy;
+    case ETIMEDOUT: return ErrorKind::kTimeout;
     case ECONNRESET:
     case EPIPE:
     case ECONNREFUSED:
-    case ENOTCONN:
-      return ErrorKind::kClosed;
+    case ENOTCONN: return ErrorKind::kClosed;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
-    case ENOSPC:
-      return ErrorKind::kLimit;
+    case ENOSPC: return ErrorKind::kLimit;
     case EOPNOTSUPP:
-    case ENOSYS:
-      return ErrorKind::kUnsupported;
+    case ENOSYS: return ErrorKind::kUnsupported;
     case EACCES:
     case EPERM:
-    case EROFS:
-      return ErrorKind::kDenied;
+    case EROFS: return ErrorKind::kDenied;
     case EINVAL:
     case ENAMETOOLONG:
     case EISDIR:
-    case ENOTDIR:
-      return ErrorKind::kInvalid;
-    default:
-      return ErrorKind::kIo;
+    case ENOTDIR: return ErrorKind::kInvalid;
+    default: return ErrorKind::kIo;
   }
 }
 

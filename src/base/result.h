@@ -30,12 +30,12 @@ inline std::unexpected<Error> fail_errno(int number, std::string_view what) {
 
 #define FL_TRY_NAME2(a, b) a##b
 #define FL_TRY_NAME(a, b) FL_TRY_NAME2(a, b)
-#define FL_TRY_IMPL(result, declaration, expression)                         \
-  auto result = (expression);                                                \
-  if (!result) return ::fairlead::base::fail(std::move(result).error());     \
+#define FL_TRY_IMPL(result, declaration, expression)                     \
+  auto result = (expression);                                            \
+  if (!result) return ::fairlead::base::fail(std::move(result).error()); \
   declaration = *std::move(result)
 #define FL_TRY(declaration, expression) \
   FL_TRY_IMPL(FL_TRY_NAME(fl_result_, __LINE__), declaration, expression)
-#define FL_TRY_STATUS(expression)                                                                  \
-  if (auto fl_status = (expression); !fl_status)                                                   \
+#define FL_TRY_STATUS(expression)                \
+  if (auto fl_status = (expression); !fl_status) \
   return ::fairlead::base::fail(std::move(fl_status).error())
