@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/random.h"
 #include "base/result.h"
 
 namespace fairlead::base {
@@ -32,13 +31,6 @@ TEST(Error, ContextGoesInFrontAdviceBehind) {
   Error error(ErrorKind::kBusy, "lock held");
   EXPECT_EQ(std::move(error).at("start").advise("stop it first").message(),
             "start: lock held (stop it first)");
-}
-
-TEST(Random, BelowReachesBothEndsAndNothingElse) {
-  Random random(1);
-  int hits[3] = {};
-  for (int i = 0; i < 30'000; ++i) ++hits[random.below(3)];
-  for (const int count : hits) EXPECT_NEAR(count, 10'000, 400);
 }
 
 }  // namespace
