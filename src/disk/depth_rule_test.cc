@@ -80,6 +80,17 @@ TEST(DepthRule, ARequestInFlightKeepsItsClientActiveHoweverLong) {
   EXPECT_EQ(rule.depth(530'000'000), 256u);
 }
 
+TEST(DepthRule, AfterALongSilenceOldPeaksAreForgotten) {
+  DepthRule rule(4, kLimits);
+  rule.add(0, 1);
+  rule.add(1, 1);
+  arrive(rule, 0, 63);
+  arrive(rule, 1, 63);
+  EXPECT_EQ(rule.depth(1'000'000), 63u);
+  rule.finished(1, 43);
+  EXPECT_EQ(rule.depth(1'000'000'000), 20u);
+}
+
 TEST(DepthRule, RemovedClientIsForgottenAtOnce) {
   DepthRule rule(4, kLimits);
   rule.add(0, 1);

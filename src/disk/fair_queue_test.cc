@@ -122,17 +122,23 @@ TEST(FairQueue, WeightsMakeTurnsAsShortAsTheyCanBe) {
   EXPECT_EQ(order, "lhhlhhlhh");
 }
 
-TEST(FairQueue, AnIdleClientSavesNothingUp) {
+TEST(FairQueue, AClientThatRunsDryLosesTheRestOfItsTurn) {
   FairQueue queue(2, kNoDepthRule);
-  const ClientIndex idle = *queue.add(1, 64);
-  const ClientIndex busy = *queue.add(1, 64);
-  for (std::uint32_t i = 0; i < 64; ++i) queue.push(busy, i, 8);
-  for (std::uint32_t i = 0; i < 20; ++i) queue.next(0);
-  // 20 rounds passed; the idle client's 8 requests of 8 go one for one with the busy client's.
-  for (std::uint32_t i = 0; i < 8; ++i) queue.push(idle, i, 8);
-  int of_idle = 0;
-  for (int i = 0; i < 8; ++i) of_idle += queue.next(0)->client == idle;
-  EXPECT_EQ(of_idle, 4);
+  const ClientIndex light = *queue.add(1, 64);
+  const ClientIndex heavy = *queue.add(4, 64);
+  const auto push_heavy = [&](int count) {
+    while (count-- > 0) queue.push(heavy, 0, 1);
+  };
+  const auto order_of = [&](int count) {
+    std::string order;
+    while (count-- > 0) order += queue.next(0)->client == light ? 'l' : 'h';
+    return order;
+  };
+  push_heavy(1);
+  for (std::uint32_t i = 0; i < 64; ++i) queue.push(light, i, 1);
+  EXPECT_EQ(order_of(3), "hll");  // three of the heavy client's four were not used
+  push_heavy(20);
+  EXPECT_EQ(order_of(11), "hhhhlhhhhlh");
 }
 
 TEST(FairQueue, RemovedInItsTurnItHandsTheTurnOnWhole) {
@@ -207,7 +213,7 @@ void same_as_naive() {
       live.erase(live.begin() + static_cast<std::ptrdiff_t>(which));
     } else if (action < 10 && !live.empty()) {
       const ClientIndex client = live[one_of(live)];
-      const auto cost = *rc::gen::element(1u, 1u, 1u, 2u, 5u, 128u);
+      const auto cost = *rc::gen::element(1u, 1u, 1u, 2u, 5u, 128u, 5000u);
       const bool taken = queue.push(client, tag, cost);
       RC_ASSERT(taken == naive.push(client, tag, cost));
       if (taken) inside.insert(tag);
