@@ -264,8 +264,9 @@ void PeerAcceptor::greet(Connection& connection, const abi::ControlHello& hello)
   welcome.segment_bytes = admission->segment_bytes;
   welcome.client = admission->client;
   const int fds[] = {admission->segment_fd, admission->doorbell_fd};
-  // Fails if the client left meanwhile.
-  if (!connection.socket.send(bytes_of(welcome), fds)) return close(connection);
+  // Fails if the client left meanwhile, or if it is at its limit of descriptors in flight.
+  const Status sent = connection.socket.send(bytes_of(welcome), fds);
+  if (!sent) return refuse(connection, sent.error());
   ++counts_.admitted;
 }
 

@@ -219,6 +219,49 @@ TEST_F(PeerAcceptorTest, ReportForAnAskerWhoLeftOrAnAcceptorThatEndedGoesNowhere
   service_.stops[0]("{}");
 }
 
+TEST_F(PeerAcceptorTest, ReportGoesToItsAskerNotToOneWhoCameLater) {
+  start();
+  const auto question = make_header(abi::ControlType::kQueryStop, sizeof(abi::ControlHeader));
+  {
+    ControlSocket left = connect();
+    ASSERT_TRUE(left.send(bytes_of(question)));
+    settle();
+  }
+  settle();
+  ControlSocket later = connect();
+  ASSERT_TRUE(later.send(bytes_of(question)));
+  settle();
+  ASSERT_EQ(service_.stops.size(), 2U);
+  service_.stops[0]("{}");
+  settle();
+  EXPECT_EQ(last_words(later), "still open");
+}
+
+TEST_F(PeerAcceptorTest, ClientThatCannotGetItsDescriptorsIsNoClient) {
+  service_.memory.reset();
+  start();
+  std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
+  const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kSoon);
+  acceptor_->stop();
+  serving.join();
+  ASSERT_FALSE(joined);
+  EXPECT_EQ(joined.error().kind(), ErrorKind::kIo);
+  EXPECT_EQ(acceptor_->counts().admitted, 0U);
+  EXPECT_EQ(service_.hangups, std::vector<std::uint32_t>{1});
+}
+
+TEST_F(PeerAcceptorTest, RefusalIsHeardHoweverTheRaceOfSendAndCloseEnds) {
+  start({.connections = 1});
+  ControlSocket only = join();
+  std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
+  for (int i = 0; i < 300; ++i) {
+    const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kSoon);
+    ASSERT_FALSE(joined);
+    ASSERT_EQ(joined.error().kind(), ErrorKind::kLimit) << joined.error().message();
+  }
+  acceptor_->stop();
+}
+
 TEST_F(PeerAcceptorTest, DetachEndsThatClientAlone) {
   start();
   ControlSocket one = join();
