@@ -54,7 +54,7 @@ bool AdaptivePoll::begin_yielding(std::int64_t now) noexcept {
     --crowded_waits_;
     return false;
   }
-  return limits_.may_poll == nullptr || limits_.may_poll->load(std::memory_order_relaxed) != 0;
+  return may_poll_ == nullptr || may_poll_->load(std::memory_order_relaxed) != 0;
 }
 
 void AdaptivePoll::answered() noexcept {

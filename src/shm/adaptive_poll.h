@@ -24,14 +24,14 @@ struct PollLimits {
   std::int64_t max_ns = 1'000'000;    // longest look; 0: always sleep at once
   std::int64_t crowded_ns = 500'000;  // a yield longer than this: the core is not free
   std::int64_t brief_ns = 100'000;    // waits up to this are too short to sleep for
-  const std::atomic<std::uint32_t>* may_poll = nullptr;  // the peer's hint; none: always
 };
 
 class AdaptivePoll {
  public:
   explicit AdaptivePoll(const PollLimits& limits) noexcept : limits_(limits) {}
 
-  void limit_to(const PollLimits& limits) noexcept { limits_ = limits; }
+  // The peer's hint has moved (a new segment); only while nobody waits.
+  void heed(const std::atomic<std::uint32_t>& may_poll) noexcept { may_poll_ = &may_poll; }
 
   void begin() noexcept {
     looks_ = 0;
@@ -55,7 +55,8 @@ class AdaptivePoll {
   void record(std::int64_t wait_ns) noexcept;
   bool begin_yielding(std::int64_t now) noexcept;
 
-  PollLimits limits_;
+  const PollLimits limits_;
+  const std::atomic<std::uint32_t>* may_poll_ = nullptr;  // none: always
   std::atomic<std::int64_t> average_ns_{0};
   std::int64_t began_ns_ = 0;   // 0: still in the first microsecond
   std::int64_t looked_ns_ = 0;  // when it yielded last

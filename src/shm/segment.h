@@ -12,7 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -30,8 +30,8 @@ class Segment {
   static base::Result<Segment> create(const char* label, std::uint64_t bytes);
   static base::Result<Segment> attach(base::Fd memfd, std::uint64_t expected_bytes);
 
-  // Once every peer has its own descriptor the creator needs none.
-  void close_descriptor() noexcept { memfd_.reset(); }
+  // The mapping lives on without its descriptor.
+  base::Fd release_descriptor() noexcept { return std::move(memfd_); }
 
   int fd() const noexcept { return memfd_.get(); }
   std::byte* data() const noexcept { return data_; }

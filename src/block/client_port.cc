@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "block/client_port.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace fairlead::block {
+
+base::Result<std::unique_ptr<ClientPort>> ClientPort::create(ClientIdentity identity,
+                                                             const shm::RingSizes& sizes,
+                                                             std::uint64_t generation) {
+  std::unique_ptr<ClientPort> port(new ClientPort);
+  port->identity_ = std::move(identity);
+  FL_TRY(port->segment_, shm::create_ring_segment("fairlead-ring", sizes, generation));
+  FL_TRY(port->map_,
+         shm::map_ring(port->segment_, generation, sizes.request_bytes, sizes.response_bytes));
+  port->doorbell_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!port->doorbell_) return base::fail_errno(errno, "create a doorbell");
+  port->connect();
+  return port;
+}
+
+base::Result<base::Fd> ClientPort::copy_doorbell_fd() const {
+  base::Fd copy(::fcntl(doorbell_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return base::fail_errno(errno, "copy a doorbell");
+  return copy;
+}
+
+void ClientPort::connect() {
+  auto* control = map_.control;
+  const std::uint32_t slots = map_.sizes.slot_count;
+  requests_ = {control->front.request_produced, control->back.request_event,
+               reinterpret_cast<const abi::BlockRequest*>(map_.requests), slots};
+  responses_ = {control->back.response_produced, control->front.response_event,
+                reinterpret_cast<abi::BlockResponse*>(map_.responses), slots};
+  taken_.resize(slots);
+  arrivals_.resize(slots);
+  batch_.resize(slots);
+}
+
+int ClientPort::take(std::span<std::uint32_t> slots, std::int64_t now_ns) noexcept {
+  const std::size_t most = std::min(slots.size(), batch_.size());
+  const int count = requests_.take(std::span(batch_).first(most));
+  for (int i = 0; i < count; ++i) {
+    const abi::BlockRequest& request = batch_[static_cast<std::size_t>(i)];
+    if (request.slot >= taken_.size() || taken_[request.slot].op != abi::BlockOp::kNone ||
+        request.op == abi::BlockOp::kNone) {
+      return shm::kFault;
+    }
+    taken_[request.slot] = request;
+    arrivals_[request.slot] = now_ns;
+    slots[static_cast<std::size_t>(i)] = request.slot;
+  }
+  if (count > 0) {
+    counts_.requests += static_cast<std::uint64_t>(count);
+    outstanding_ += static_cast<std::uint32_t>(count);
+  }
+  return count;
+}
+
+void ClientPort::answer(std::uint32_t slot, abi::BlockStatus status, std::uint32_t bytes) noexcept {
+  responses_.push({taken_[slot].id, bytes, status, 0});
+  taken_[slot].op = abi::BlockOp::kNone;
+  --outstanding_;
+  ++counts_.answered;
+  if (status != abi::BlockStatus::kOk) ++counts_.errors;
+}
+
+void ClientPort::publish() noexcept {
+  if (!responses_.publish()) return;
+  ++counts_.wakes;
+  shm::Production::wake_one(responses_.produced(), shm::FutexScope::kShared);
+}
+
+void ClientPort::allow_polling(bool allowed) noexcept {
+  if (allowed == polling_allowed_) return;
+  polling_allowed_ = allowed;
+  map_.control->back.may_poll.store(allowed ? 1 : 0, std::memory_order_relaxed);
+}
+
+}  // namespace fairlead::block

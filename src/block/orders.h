@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Orders: how other threads tell the service thread what to do.  They leave an order and signal;
+// the thread takes them between two turns.
+//
+// Thread-safety: give(), ask() and the flags from any thread; take() and closed() from the service
+// thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/fd.h"
+#include "block/client_port.h"
+#include "block/service_stats.h"
+
+namespace fairlead::block {
+
+class Orders {
+ public:
+  struct Batch {
+    std::vector<std::unique_ptr<ClientPort>> adopt;
+    std::vector<std::uint32_t> drop;
+    bool drain = false;
+    bool halt = false;
+    bool wants_stats = false;
+  };
+
+  Orders();
+
+  void adopt(std::unique_ptr<ClientPort> port);
+  void drop(std::uint32_t client);
+  void drain();
+  void halt();
+  void look() { signal(); }
+
+  // Waits until the service thread has answered, or has ended: then the last it said.
+  ServiceStats ask_stats();
+
+  // True: take() has something.  A relaxed look, cheap enough for every turn.
+  bool waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
+  Batch take();
+  void answer_stats(ServiceStats stats);
+  void close(ServiceStats last);
+
+  int signal_fd() const noexcept { return signal_.get(); }
+
+ private:
+  template <typename Change>
+  void give(Change&& change);
+  void signal() noexcept;
+
+  base::Fd signal_;
+  std::atomic<bool> waiting_{false};
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  Batch batch_;
+  ServiceStats stats_;
+  std::uint64_t answers_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace fairlead::block

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "block/service.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace fairlead::block {
+
+using abi::BlockOp;
+using abi::BlockStatus;
+using disk::ClientIndex;
+
+namespace {
+
+constexpr std::size_t kIntakeBatch = 64;         // requests of one client a turn
+constexpr std::uint32_t kEmptyLooks = 4096;      // before a silent ring must ring its bell
+constexpr std::uint32_t kReservedFlights = 256;  // for clients past the depth, one each
+constexpr std::int64_t kLookPeriodNs = base::kNanosPerSecond;
+
+// A watched descriptor: the orders' own, or a client by seat and number.
+constexpr std::uint64_t kOrdersToken = (std::uint64_t{1} << 56) - 1;
+constexpr std::uint64_t token_of(ClientIndex index, std::uint32_t number) noexcept {
+  return std::uint64_t{number} << 16 | index;
+}
+constexpr ClientIndex index_of(std::uint64_t token) noexcept { return token & 0xffff; }
+
+ReadPathLimits read_limits(const ServiceLimits& limits) noexcept {
+  return {.flights = limits.queue_depth + kReservedFlights,
+          .data_bytes = limits.data_bytes,
+          .waiters = limits.clients * limits.slots,
+          .watches = limits.clients + 1,
+          .cache_bytes = limits.cache_bytes};
+}
+
+}  // namespace
+
+Service::Service(Image image, const ServiceLimits& limits, const base::Clock& clock, Events events)
+    : limits_(limits),
+      clock_(clock),
+      events_(std::move(events)),
+      reads_(std::move(image), read_limits(limits)),
+      fair_(limits.clients,
+            {.min_depth = std::min(8U, limits.queue_depth), .max_depth = limits.queue_depth}),
+      poll_({.max_ns = limits.poll_ns}),
+      seats_(limits.clients) {
+  active_.reserve(limits.clients);
+  answered_.reserve(limits.clients);
+}
+
+base::Status Service::start() {
+  FL_TRY_STATUS(reads_.start(limits_.engine));
+  started_ns_ = last_request_ns_ = looked_ns_ = now_ns_ = clock_.now_ns();
+  return reads_.engine().watch(orders_.signal_fd(), kOrdersToken);
+}
+
+RunEnd Service::run() {
+  for (;;) {
+    if (turn()) {
+      if (polling_) poll_.answered();
+      polling_ = false;
+      continue;
+    }
+    const bool at_rest = fair_.pending() == 0 && fair_.in_flight() == 0;
+    if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) || idle()) break;
+    if (!polling_) poll_.begin();
+    polling_ = true;
+    if (!poll_.again()) rest();
+  }
+  const bool idled = state_ == State::kServing;
+  orders_.close(collect());
+  if (idled) return RunEnd::kIdle;
+  return state_ == State::kHalted ? RunEnd::kHalted : RunEnd::kDrained;
+}
+
+// One look at everything.  True: there was something to do.
+bool Service::turn() {
+  bool busy = orders_.waiting() && obey();
+  busy |= intake();
+  busy |= dispatch();
+  reads_.submit();
+  busy |= reap();
+  publish();
+  return busy;
+}
+
+// ---- clients come and go ----
+
+bool Service::obey() {
+  Orders::Batch batch = orders_.take();
+  for (auto& port : batch.adopt) admit(std::move(port));
+  for (const std::uint32_t number : batch.drop) {
+    for (ClientIndex index = 0; index < seats_.size(); ++index) {
+      const ClientPort* port = seats_[index].port.get();
+      if (port != nullptr && port->identity().number == number) dismiss(index);
+    }
+  }
+  if (batch.drain && state_ == State::kServing) state_ = State::kDraining;
+  if (batch.halt) state_ = State::kHalted;
+  if (batch.wants_stats) orders_.answer_stats(collect());
+  return true;
+}
+
+void Service::admit(std::unique_ptr<ClientPort> port) {
+  const auto index = fair_.add(port->identity().weight, port->slots());
+  if (!index) {
+    events_.fault(port->identity().number, "no seat is free");
+    return;
+  }
+  const std::uint64_t token = token_of(*index, port->identity().number);
+  if (!reads_.engine().watch(port->doorbell_fd(), token)) {
+    fair_.remove(*index, [](std::uint32_t) {});
+    events_.fault(port->identity().number, "its doorbell cannot be watched");
+    return;
+  }
+  ++totals_.clients_seen;
+  seats_[*index].port = std::move(port);
+  activate(*index);
+}
+
+// What the client still has at the device is finished later, for nobody.
+void Service::dismiss(ClientIndex index) {
+  Seat& seat = seats_[index];
+  reads_.engine().unwatch(seat.port->doorbell_fd(), token_of(index, seat.port->identity().number));
+  fair_.remove(index, [](std::uint32_t) {});
+  if (seat.active) std::erase(active_, index);
+  if (seat.answered) std::erase(answered_, index);
+  const ClientCounts& counts = seat.port->counts();
+  totals_.doorbells += counts.doorbells;
+  totals_.wakes += counts.wakes;
+  seat = Seat{};
+  share_polling();
+}
+
+void Service::fault(ClientIndex index, const char* why) {
+  const std::uint32_t number = seats_[index].port->identity().number;
+  ++totals_.faults;
+  dismiss(index);
+  events_.fault(number, why);
+}
+
+// ---- requests ----
+
+bool Service::intake() {
+  if (state_ != State::kServing || active_.empty()) return false;
+  now_ns_ = clock_.now_ns();
+  look_at_image();
+  bool busy = false;
+  // Backwards, because a client may leave the list while it is looked at.
+  for (std::size_t i = active_.size(); i-- > 0;) {
+    const ClientIndex index = active_[i];
+    const int count = take_from(index);
+    if (count > 0) {
+      busy = true;
+    } else if (count == 0 && ++seats_[index].empty_looks > kEmptyLooks &&
+               seats_[index].port->arm()) {
+      seats_[index].active = false;
+      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+      share_polling();
+    }
+  }
+  return busy;
+}
+
+int Service::take_from(ClientIndex index) {
+  Seat& seat = seats_[index];
+  std::uint32_t slots[kIntakeBatch];
+  const int count = seat.port->take(slots, now_ns_);
+  if (count == shm::kFault) {
+    fault(index, "it broke the rules of the ring");
+  } else if (count > 0) {
+    seat.empty_looks = 0;
+    last_request_ns_ = now_ns_;
+    totals_.requests += static_cast<std::uint64_t>(count);
+    for (int i = 0; i < count; ++i) accept(index, slots[i]);
+  }
+  return count;
+}
+
+void Service::accept(ClientIndex index, std::uint32_t slot) {
+  ClientPort& port = *seats_[index].port;
+  const abi::BlockRequest& request = port.request(slot);
+  const std::uint64_t sectors = reads_.image().sectors();
+  switch (request.op) {
+    case BlockOp::kIdentify:
+      return identify(port, slot),
+             answer(index, slot, BlockStatus::kOk, sizeof(abi::BlockGeometry));
+    case BlockOp::kFlush: return answer(index, slot, BlockStatus::kOk, 0);
+    case BlockOp::kWrite:
+    case BlockOp::kDiscard: return answer(index, slot, BlockStatus::kReadOnly, 0);
+    case BlockOp::kRead: break;
+    default: return answer(index, slot, BlockStatus::kUnsupported, 0);
+  }
+  const std::uint32_t count = request.sector_count;
+  if (count == 0 || count > port.data_bytes() / abi::kSectorBytes || request.flags != 0) {
+    return answer(index, slot, BlockStatus::kInvalid, 0);
+  }
+  if (request.sector >= sectors || count > sectors - request.sector) {
+    return answer(index, slot, BlockStatus::kOutOfRange, 0);
+  }
+  if (reads_.from_cache(request.sector, count, port.data(slot))) {
+    ++port.counts().hits;
+    return answer(index, slot, BlockStatus::kOk, count * abi::kSectorBytes);
+  }
+  fair_.push(index, slot, count);
+}
+
+void Service::identify(ClientPort& port, std::uint32_t slot) {
+  abi::BlockGeometry geometry{};
+  geometry.last_sector = reads_.image().sectors() - 1;
+  geometry.sector_bytes = abi::kSectorBytes;
+  geometry.max_sectors = port.data_bytes() / abi::kSectorBytes;
+  geometry.optimal_alignment = reads_.image().alignment();
+  for (const BlockOp op : {BlockOp::kIdentify, BlockOp::kRead, BlockOp::kFlush}) {
+    geometry.operations |= 1U << static_cast<unsigned>(op);
+  }
+  std::memcpy(port.data(slot), &geometry, sizeof geometry);
+}
+
+bool Service::dispatch() {
+  bool busy = false;
+  while (fair_.pending() > 0 && reads_.has_room()) {
+    const auto pick = fair_.next(now_ns_);
+    if (!pick) break;
+    busy = true;
+    ClientPort& port = *seats_[pick->client].port;
+    const abi::BlockRequest& request = port.request(pick->tag);
+    if (reads_.image().is_null()) {
+      const std::uint32_t bytes = request.sector_count * abi::kSectorBytes;
+      std::memset(port.data(pick->tag), 0, bytes);
+      fair_.completed(pick->client);
+      answer(pick->client, pick->tag, BlockStatus::kOk, bytes);
+    } else {
+      reads_.read(request.sector, request.sector_count, waiter_of(pick->client, pick->tag));
+    }
+  }
+  return busy;
+}
+
+bool Service::reap() {
+  EngineEvent events[64];
+  const std::size_t count = reads_.engine().reap(events);
+  if (count > 0) now_ns_ = clock_.now_ns();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (events[i].kind == EngineEvent::Kind::kReadable) {
+      heard(events[i].token, events[i].result != 0);
+      continue;
+    }
+    reads_.finish(events[i], [&](std::uint32_t waiter, const std::byte* bytes, int /*error*/) {
+      const ClientIndex index = waiter / limits_.slots;
+      const std::uint32_t slot = waiter % limits_.slots;
+      fair_.completed(index);
+      ClientPort* port = seats_[index].port.get();
+      if (port == nullptr) return;
+      const std::uint32_t size = port->request(slot).sector_count * abi::kSectorBytes;
+      if (bytes != nullptr) std::memcpy(port->data(slot), bytes, size);
+      answer(index, slot, bytes != nullptr ? BlockStatus::kOk : BlockStatus::kIoError,
+             bytes != nullptr ? size : 0);
+    });
+  }
+  return count > 0;
+}
+
+void Service::heard(std::uint64_t token, bool still_watched) {
+  if (token == kOrdersToken) {
+    if (!still_watched) (void)reads_.engine().watch(orders_.signal_fd(), kOrdersToken);
+    return;
+  }
+  const ClientIndex index = index_of(token);
+  ClientPort* port = seats_[index].port.get();
+  if (port == nullptr || token != token_of(index, port->identity().number)) return;
+  if (!still_watched) (void)reads_.engine().watch(port->doorbell_fd(), token);
+  activate(index);
+  if (!port->heard()) fault(index, "it rings its doorbell without requests");
+}
+
+void Service::answer(ClientIndex index, std::uint32_t slot, BlockStatus status,
+                     std::uint32_t bytes) {
+  Seat& seat = seats_[index];
+  const std::int64_t took = now_ns_ - seat.port->arrival_ns(slot);
+  totals_.latency_ns.record(static_cast<std::uint64_t>(std::max<std::int64_t>(took, 0)));
+  ++totals_.answered;
+  if (status != BlockStatus::kOk) ++totals_.errors;
+  seat.port->answer(slot, status, bytes);
+  if (!std::exchange(seat.answered, true)) answered_.push_back(index);
+}
+
+void Service::publish() {
+  for (const ClientIndex index : answered_) {
+    seats_[index].answered = false;
+    seats_[index].port->publish();
+  }
+  answered_.clear();
+}
+
+// ---- looking and sleeping ----
+
+void Service::activate(ClientIndex index) {
+  seats_[index].empty_looks = 0;
+  if (std::exchange(seats_[index].active, true)) return;
+  active_.push_back(index);
+  share_polling();
+}
+
+// A client may poll while every active one can have a core beside ours.
+void Service::share_polling() {
+  const bool allowed = active_.size() < limits_.cores;
+  for (const ClientIndex index : active_) seats_[index].port->allow_polling(allowed);
+}
+
+// Every active client must ring from now on; true: none has anything for us.
+bool Service::arm_all() {
+  bool nothing = true;
+  for (const ClientIndex index : active_) nothing &= seats_[index].port->arm();
+  return nothing;
+}
+
+void Service::rest() {
+  polling_ = false;
+  if (state_ == State::kServing && !arm_all()) return;
+  if (orders_.waiting()) return;
+  reads_.engine().wait(sleep_limit_ns());
+  poll_.slept();
+}
+
+bool Service::idle() const noexcept {
+  return limits_.idle_ns > 0 && state_ == State::kServing &&
+         clock_.now_ns() - last_request_ns_ >= limits_.idle_ns;
+}
+
+std::int64_t Service::sleep_limit_ns() const noexcept {
+  if (limits_.idle_ns == 0) return kNoTimeout;
+  return std::max<std::int64_t>(limits_.idle_ns - (clock_.now_ns() - last_request_ns_), 1);
+}
+
+// A file that others write under us must not be served from memory.
+void Service::look_at_image() {
+  if (now_ns_ - looked_ns_ < kLookPeriodNs) return;
+  looked_ns_ = now_ns_;
+  const ImageChange change = reads_.image().look();
+  if (change == ImageChange::kNone) return;
+  if (change != ImageChange::kReplaced) reads_.forget();
+  events_.image_changed(change);
+}
+
+ServiceStats Service::collect() const {
+  ServiceStats stats = totals_;
+  const EngineCounts& engine = reads_.engine().counts();
+  stats.image = reads_.image().name();
+  stats.engine = reads_.engine().name();
+  stats.sectors = reads_.image().sectors();
+  stats.uptime_ns = clock_.now_ns() - started_ns_;
+  stats.idle_ns = clock_.now_ns() - last_request_ns_;
+  stats.cache_lookups = reads_.cache().lookups();
+  stats.cache_hits = reads_.cache().hits();
+  stats.cache_bytes = reads_.cache().bytes_used();
+  stats.joined = reads_.joined();
+  stats.device_reads = engine.reads;
+  stats.enters = engine.enters;
+  stats.sleeps = engine.sleeps;
+  for (const Seat& seat : seats_) {
+    if (!seat.port) continue;
+    ClientPort& port = *seat.port;
+    stats.doorbells += port.counts().doorbells;
+    stats.wakes += port.counts().wakes;
+    stats.clients.push_back({port.identity(), port.counts(), port.outstanding()});
+  }
+  return stats;
+}
+
+}  // namespace fairlead::block

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Service: the back end.  One thread takes requests from all rings in turn, answers from the cache,
+// sends misses to the image in the order of the fair queue, and answers those.
+//
+//     rings → intake → cache ─ hit ──────────────────────────→ answer → publish
+//                        └ miss → FairQueue → ReadPath → answer → publish
+//
+// Thread-safety: start() and run() are the service thread.  The orders may come from any other;
+// the thread obeys them at its next turn.
+// Ownership: owns image, engine and ports.  Nothing allocates for a request.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "block/client_port.h"
+#include "block/engine.h"
+#include "block/image.h"
+#include "block/orders.h"
+#include "block/read_path.h"
+#include "block/service_stats.h"
+#include "disk/fair_queue.h"
+#include "shm/adaptive_poll.h"
+
+namespace fairlead::block {
+
+struct ServiceLimits {
+  std::uint32_t clients = 1024;
+  std::uint32_t slots = 1024;                          // of a client's ring
+  std::uint32_t data_bytes = 4096;                     // of a slot: the largest request
+  std::uint32_t queue_depth = 256;                     // reads at the device
+  std::uint32_t cores = 2;                             // that clients and service share
+  std::int64_t poll_ns = 1'000'000;                    // longest look before sleep; 0: never
+  std::int64_t idle_ns = 300 * base::kNanosPerSecond;  // without a request; 0: no limit
+  std::uint64_t cache_bytes = 0;                       // data and bookkeeping
+  EngineKind engine = EngineKind::kAuto;
+};
+
+enum class RunEnd : std::uint8_t { kDrained, kHalted, kIdle };
+
+class Service {
+ public:
+  // What the service tells, from its own thread; must not block.
+  struct Events {
+    std::function<void(std::uint32_t client, const char* why)> fault;
+    std::function<void(ImageChange)> image_changed;
+  };
+
+  Service(Image image, const ServiceLimits& limits, const base::Clock& clock, Events events);
+
+  // Both on the service thread: prepares the engine; serves until drained, halted or idle.
+  base::Status start();
+  RunEnd run();
+
+  // Orders, from any thread.
+  void adopt(std::unique_ptr<ClientPort> port) { orders_.adopt(std::move(port)); }
+  void drop(std::uint32_t client) { orders_.drop(client); }
+  void drain() { orders_.drain(); }  // answers what has been taken, then ends
+  void halt() { orders_.halt(); }    // ends at once
+  void look() { orders_.look(); }    // at the clock, for clocks that jump
+
+  // Waits for the running service's answer; after run() the final figures.
+  ServiceStats stats() { return orders_.ask_stats(); }
+
+ private:
+  enum class State : std::uint8_t { kServing, kDraining, kHalted };
+
+  struct Seat {  // of a client, by disk::ClientIndex
+    std::unique_ptr<ClientPort> port;
+    bool active = false;            // its ring is looked at each turn
+    bool answered = false;          // it has unpublished answers
+    std::uint32_t empty_looks = 0;  // in a row
+  };
+
+  bool turn();
+  bool obey();
+  void admit(std::unique_ptr<ClientPort> port);
+  void dismiss(disk::ClientIndex index);
+  void fault(disk::ClientIndex index, const char* why);
+
+  bool intake();
+  int take_from(disk::ClientIndex index);
+  void accept(disk::ClientIndex index, std::uint32_t slot);
+  void identify(ClientPort& port, std::uint32_t slot);
+  bool dispatch();
+  bool reap();
+  void heard(std::uint64_t token, bool still_watched);
+  void answer(disk::ClientIndex index, std::uint32_t slot, abi::BlockStatus status,
+              std::uint32_t bytes);
+  void publish();
+
+  void activate(disk::ClientIndex index);
+  void share_polling();
+  bool arm_all();
+  void rest();
+  bool idle() const noexcept;
+  std::int64_t sleep_limit_ns() const noexcept;
+  void look_at_image();
+  ServiceStats collect() const;
+
+  std::uint32_t waiter_of(disk::ClientIndex index, std::uint32_t slot) const noexcept {
+    return index * limits_.slots + slot;
+  }
+
+  // Constant after construction.
+  const ServiceLimits limits_;
+  const base::Clock& clock_;
+  const Events events_;
+
+  // Belong to the service thread.
+  ReadPath reads_;
+  disk::FairQueue fair_;
+  shm::AdaptivePoll poll_;
+  std::vector<Seat> seats_;
+  std::vector<disk::ClientIndex> active_;
+  std::vector<disk::ClientIndex> answered_;
+  ServiceStats totals_;
+  State state_ = State::kServing;
+  bool polling_ = false;
+  std::int64_t now_ns_ = 0;
+  std::int64_t started_ns_ = 0;
+  std::int64_t last_request_ns_ = 0;
+  std::int64_t looked_ns_ = 0;
+
+  // Between threads.
+  Orders orders_;
+};
+
+}  // namespace fairlead::block

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "block/service_host.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/random.h>
+
+#include <array>
+#include <cerrno>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "block/client_port.h"
+#include "shm/peer_acceptor.h"
+#include "shm/ring_segment.h"
+
+namespace fairlead::block {
+
+using base::ErrorKind;
+
+namespace {
+
+constexpr std::uint32_t kSpareConnections = 64;  // for questions and half-done handshakes
+
+std::uint64_t fresh_generation() noexcept {
+  std::uint64_t value = 0;
+  if (::getrandom(&value, sizeof value, 0) != sizeof value) {
+    value = static_cast<std::uint64_t>(base::monotonic_ns());
+  }
+  return value | 1;
+}
+
+const char* describe(ImageChange change) noexcept {
+  switch (change) {
+    case ImageChange::kContent: return "the image was written by another program; cache dropped";
+    case ImageChange::kSize:
+      return "the image changed its size; its geometry stays until restart, cache dropped";
+    case ImageChange::kReplaced:
+      return "the image's path names another file now; the one opened at start is served";
+    case ImageChange::kNone: break;
+  }
+  return "the image is unchanged";
+}
+
+}  // namespace
+
+// The control thread's work: admits clients, passes their ends on to the service.
+class ServiceHost::Desk final : public shm::RegistrationHandler {
+ public:
+  Desk(Image image, HostOptions options, const base::Clock& clock)
+      : options_(std::move(options)),
+        clock_(clock),
+        service_(std::move(image), options_.limits, clock,
+                 {.fault = [this](std::uint32_t client, const char* why) { ended(client, why); },
+                  .image_changed = [this](ImageChange change) { say(describe(change)); }}) {}
+
+  base::Status listen();
+  base::Result<HostEnd> serve();
+  void stop() { service_.drain(); }
+  void look() { service_.look(); }
+
+  base::Result<shm::Admission> on_hello(const shm::PeerIdentity& peer,
+                                        const abi::ControlHello& hello) override;
+  void on_hangup(std::uint32_t client) override;
+  void on_fault(const shm::PeerFault& fault) override;
+  std::string on_status() override;
+  void on_stop(shm::SendReport send) override;
+
+ private:
+  void run_service(std::promise<base::Status>& started);
+  base::Status control();
+  void ended(std::uint32_t client, const char* why);
+  void say(std::string_view text) const {
+    if (options_.log) options_.log(text);
+  }
+
+  const HostOptions options_;
+  const base::Clock& clock_;
+  Service service_;
+  std::unique_ptr<shm::PeerAcceptor> acceptor_;
+  const std::uint64_t generation_ = fresh_generation();
+
+  // Belong to the control thread.
+  std::uint32_t next_client_ = 1;
+  std::uint32_t connected_ = 0;
+  base::Fd segment_;   // of the client being welcomed
+  base::Fd doorbell_;  // likewise
+
+  // Who asked to stop waits for the final report.
+  std::mutex askers_mutex_;
+  std::vector<shm::SendReport> askers_;
+  std::string final_report_;
+
+  // Written by the service thread before it ends.
+  RunEnd how_ = RunEnd::kDrained;
+};
+
+base::Status ServiceHost::Desk::listen() {
+  FL_TRY(shm::ControlListener listener, shm::ControlListener::bind(options_.socket_path));
+  shm::AcceptorOptions acceptor;
+  acceptor.connections = options_.limits.clients + kSpareConnections;
+  acceptor.connections_per_uid = options_.clients_per_uid + kSpareConnections / 2;
+  FL_TRY(acceptor_, shm::PeerAcceptor::create(std::move(listener), *this, clock_, acceptor));
+  return {};
+}
+
+base::Result<HostEnd> ServiceHost::Desk::serve() {
+  std::promise<base::Status> started;
+  auto outcome = started.get_future();
+  std::thread thread([&] { run_service(started); });
+  ::pthread_setname_np(thread.native_handle(), "fl-service");
+  base::Status status = outcome.get();
+  if (status && options_.ready) {
+    status = options_.ready();
+    if (!status) service_.halt();
+  }
+  if (status) status = control();
+  thread.join();
+  if (!status) return base::fail(std::move(status).error());
+  return HostEnd{how_, service_.stats()};
+}
+
+void ServiceHost::Desk::run_service(std::promise<base::Status>& started) {
+  base::Status status = service_.start();
+  const bool serves = status.has_value();
+  started.set_value(std::move(status));
+  if (!serves) return;
+  how_ = service_.run();
+  {
+    const std::lock_guard lock(askers_mutex_);
+    final_report_ = report(service_.stats());
+    for (auto& send : askers_) send(final_report_);
+    askers_.clear();
+  }
+  acceptor_->stop();
+}
+
+// Registration and signals until the service has ended.
+base::Status ServiceHost::Desk::control() {
+  std::array<pollfd, 2> files{pollfd{acceptor_->poll_fd(), POLLIN, 0},
+                              pollfd{options_.signal_fd, POLLIN, 0}};
+  for (;;) {
+    const std::int64_t wait = acceptor_->wait_ns();
+    const timespec limit{wait / base::kNanosPerSecond, wait % base::kNanosPerSecond};
+    if (::ppoll(files.data(), files.size(), wait < 0 ? nullptr : &limit, nullptr) < 0 &&
+        errno != EINTR) {
+      return base::fail_errno(errno, "wait for clients");
+    }
+    if (files[1].revents != 0 && options_.on_signal && options_.on_signal()) service_.drain();
+    FL_TRY(const bool more, acceptor_->turn(0));
+    if (!more) return {};
+  }
+}
+
+base::Result<shm::Admission> ServiceHost::Desk::on_hello(const shm::PeerIdentity& peer,
+                                                         const abi::ControlHello& hello) {
+  if (connected_ >= options_.limits.clients) {
+    return base::fail(ErrorKind::kLimit, "the service is full: " + std::to_string(connected_) +
+                                             " clients are connected");
+  }
+  const shm::RingSizes wanted{hello.slots, sizeof(abi::BlockRequest), sizeof(abi::BlockResponse),
+                              hello.data_bytes};
+  const auto sizes = shm::clamp_sizes(wanted, options_.limits.slots, options_.limits.data_bytes);
+  ClientIdentity identity{next_client_, hello.weight, peer, hello.name};
+  FL_TRY(auto port, ClientPort::create(std::move(identity), sizes, generation_));
+  ++next_client_;
+  ++connected_;
+  segment_ = port->release_segment_fd();
+  FL_TRY(doorbell_, port->copy_doorbell_fd());
+  const shm::Admission admission{.client = port->identity().number,
+                                 .generation = generation_,
+                                 .segment_bytes = port->segment_bytes(),
+                                 .segment_fd = segment_.get(),
+                                 .doorbell_fd = doorbell_.get()};
+  service_.adopt(std::move(port));
+  return admission;
+}
+
+void ServiceHost::Desk::on_hangup(std::uint32_t client) {
+  --connected_;
+  service_.drop(client);
+}
+
+void ServiceHost::Desk::on_fault(const shm::PeerFault& fault) {
+  say("ended a connection of pid " + std::to_string(fault.peer.pid) + " (uid " +
+      std::to_string(fault.peer.uid) + "): " + fault.error.message());
+}
+
+std::string ServiceHost::Desk::on_status() { return report(service_.stats()); }
+
+void ServiceHost::Desk::on_stop(shm::SendReport send) {
+  const std::lock_guard lock(askers_mutex_);
+  if (!final_report_.empty()) return send(final_report_);
+  askers_.push_back(std::move(send));
+  service_.drain();
+}
+
+// On the service thread.
+void ServiceHost::Desk::ended(std::uint32_t client, const char* why) {
+  say("ended client " + std::to_string(client) + ": " + why);
+  acceptor_->detach(client);
+}
+
+ServiceHost::ServiceHost(std::unique_ptr<Desk> desk) : desk_(std::move(desk)) {}
+ServiceHost::~ServiceHost() = default;
+
+base::Result<std::unique_ptr<ServiceHost>> ServiceHost::create(Image image, HostOptions options,
+                                                               const base::Clock& clock) {
+  auto desk = std::make_unique<Desk>(std::move(image), std::move(options), clock);
+  FL_TRY_STATUS(desk->listen());
+  return std::unique_ptr<ServiceHost>(new ServiceHost(std::move(desk)));
+}
+
+base::Result<HostEnd> ServiceHost::serve() { return desk_->serve(); }
+void ServiceHost::stop() { desk_->stop(); }
+void ServiceHost::look() { desk_->look(); }
+
+}  // namespace fairlead::block

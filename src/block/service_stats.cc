@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "block/service_stats.h"
+
+#include "base/json.h"
+
+namespace fairlead::block {
+namespace {
+
+void add_latency(base::JsonWriter& json, const base::Histogram& latency) {
+  json.key("latency_ns").begin_object();
+  json.member("mean", latency.mean())
+      .member("p50", latency.quantile(0.5))
+      .member("p99", latency.quantile(0.99))
+      .member("max", latency.max())
+      .end_object();
+}
+
+void add_client(base::JsonWriter& json, const ClientStats& client) {
+  json.begin_object()
+      .member("client", client.identity.number)
+      .member("name", client.identity.name)
+      .member("pid", client.identity.peer.pid)
+      .member("uid", client.identity.peer.uid)
+      .member("weight", client.identity.weight)
+      .member("requests", client.counts.requests)
+      .member("answered", client.counts.answered)
+      .member("hits", client.counts.hits)
+      .member("errors", client.counts.errors)
+      .member("outstanding", client.outstanding)
+      .member("doorbells", client.counts.doorbells)
+      .member("wakes", client.counts.wakes)
+      .end_object();
+}
+
+}  // namespace
+
+std::string report(const ServiceStats& stats) {
+  std::string out;
+  base::JsonWriter json(out);
+  json.begin_object()
+      .member("image", stats.image)
+      .member("sectors", stats.sectors)
+      .member("engine", stats.engine)
+      .member("uptime_s", static_cast<double>(stats.uptime_ns) * 1e-9)
+      .member("idle_s", static_cast<double>(stats.idle_ns) * 1e-9)
+      .member("requests", stats.requests)
+      .member("answered", stats.answered)
+      .member("errors", stats.errors)
+      .member("faults", stats.faults)
+      .member("clients_seen", stats.clients_seen)
+      .member("hits", stats.cache_hits)
+      .member("lookups", stats.cache_lookups)
+      .member("hit_ratio", stats.hit_ratio())
+      .member("cache_bytes", stats.cache_bytes)
+      .member("joined", stats.joined)
+      .member("device_reads", stats.device_reads)
+      .member("doorbells", stats.doorbells)
+      .member("wakes", stats.wakes)
+      .member("enters", stats.enters)
+      .member("sleeps", stats.sleeps);
+  add_latency(json, stats.latency_ns);
+  json.key("clients").begin_array();
+  for (const ClientStats& client : stats.clients) add_client(json, client);
+  json.end_array().end_object();
+  return out;
+}
+
+}  // namespace fairlead::block
