@@ -30,15 +30,15 @@ def read(path):
 
 
 def golden(program, path):
-    result = subprocess.run([program], capture_output=True, text=True, encoding="utf-8", check=False)
+    result = subprocess.run([program], capture_output=True, encoding="utf-8", check=False)
     if result.returncode != 0:
         return [result.stderr.strip()]
     lines = difflib.unified_diff(read(path).splitlines(), result.stdout.splitlines(),
                                  "tests/abi/layout.golden", "the headers now", lineterm="")
     found = list(lines)
     if found:
-        found += ["", "A layout that other processes rely on has changed.  If that is meant, raise the "
-                  "version in its header,", f"say so in CHANGELOG.md, and: {program} > {path}"]
+        found += ["", "A layout that other processes rely on has changed.  If that is meant, raise",
+                  f"the version in its header, say so in CHANGELOG.md, and: {program} > {path}"]
     return found
 
 
@@ -59,14 +59,14 @@ def names_of_header(path, found):
     header = os.path.basename(path)
     structs = STRUCT.findall(text)
     enums = ENUM.findall(text)
-    names = set(CONST.findall(text)) | {name for name, _ in structs} | {name for name, _, _ in enums}
-    own = {name for name, _ in structs} | {name for name, width, _ in enums if width}
+    own = {name for name, _ in structs} | {name for name, _, _ in enums}
+    names = set(CONST.findall(text)) | own
     for name, body in structs:
         for declaration in filter(str.strip, body.replace("\n", " ").split(";")):
             match = FIELD.match(declaration)
             bare = re.sub(r"^std::atomic<(.*)>$", r"\1", match.group(1)) if match else ""
             if not match or not (WIDTH.match(bare) or bare in own):
-                found.append(f"{header}: {name}: '{declaration.strip()}' is no field of fixed width")
+                found.append(f"{header}: {name}: no field of fixed width: {declaration.strip()}")
             else:
                 names.add(f"{name}::{match.group(2)}")
     for name, width, body in enums:
@@ -78,7 +78,7 @@ def names_of_header(path, found):
         if len(re.findall(rf"\b{kind}\b", text)) != count:
             found.append(f"{header}: a {kind} that tests/abi/check.py cannot read")
     for word in ("union", "class", "typedef", "#define"):
-        if re.search(rf"(?<!enum )\b{word}\b|{re.escape(word)} ", re.sub(r"enum class", "", text)):
+        if re.search(rf"{word}\b", text.replace("enum class", "enum")):
             found.append(f"{header}: '{word}' has no place in a layout header")
     return names
 
