@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # One folder, one library.  What a file is for stands in its name:
-#   x.h x.cc      the library                  x_test.cc    unit test (one program per module)
-#   x_bench.cc    micro-benchmark              x_fuzz.cc    fuzzer, and a test that replays its corpus
-#   x_relacy.cc   model check of atomics
-include(CTest)
+#   x.h x.cc               the library
+#   x_test.cc              unit tests; one program per module
+#   x_integration_test.cc  several real processes: labels integration and no-tsan
+#   x_serial_test.cc       needs the machine to itself (timing): nothing runs beside it
+#   x_long_test.cc         label long: only `make check-long` runs it
+#   x_bench.cc             micro-benchmark, and a test that it runs
+#   x_fuzz.cc              fuzzer, and a test that replays tests/corpus/x_fuzz
+#   x_relacy.cc            model check of atomics
+enable_testing()
 
 # Libraries beyond the house that a module links.
 set(FL_LINK_base fmt::fmt Threads::Threads)
@@ -60,7 +65,8 @@ function(fl_library name folder)
     add_library(fl_${name} INTERFACE)
     set(scope INTERFACE)
   endif()
-  target_include_directories(fl_${name} ${scope} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_include_directories(fl_${name} ${scope} ${CMAKE_SOURCE_DIR}/src
+                             ${CMAKE_SOURCE_DIR}/include)
   foreach(used IN LISTS ARGN)
     target_link_libraries(fl_${name} ${scope} fl_${used})
   endforeach()
@@ -70,10 +76,8 @@ function(fl_library name folder)
                  ${CMAKE_SOURCE_DIR}/include FILES ${headers})
   set_target_properties(fl_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 
-  if(FL_TESTS AND tests)
-    fl_test(${name}_test ${name} ${tests})
-  endif()
   if(FL_TESTS)
+    fl_module_tests(${name} ${tests})
     foreach(model IN LISTS models)
       get_filename_component(program ${model} NAME_WE)
       fl_model(${program} ${name} ${model})
@@ -88,17 +92,56 @@ function(fl_library name folder)
       get_filename_component(program ${bench} NAME_WE)
       add_executable(${program} ${bench})
       target_link_libraries(${program} PRIVATE fl_${name} benchmark::benchmark_main)
+      if(FL_TESTS)
+        add_test(NAME ${program}_runs COMMAND ${program} --benchmark_min_time=0.001)
+        set_tests_properties(${program}_runs PROPERTIES TIMEOUT 120)
+      endif()
     endforeach()
   endif()
 endfunction()
 
-# fl_test(PROGRAM MODULE SOURCES…): GoogleTest cases, each an own ctest.
+# One program for each kind of x_test.cc that the module has.
+function(fl_module_tests name)
+  foreach(kind integration serial long)
+    set(${kind} ${ARGN})
+    list(FILTER ${kind} INCLUDE REGEX "_${kind}_test\\.cc$")
+  endforeach()
+  set(unit ${ARGN})
+  list(FILTER unit EXCLUDE REGEX "_(integration|serial|long)_test\\.cc$")
+  if(unit)
+    fl_test(${name}_test ${name} ${unit})
+  endif()
+  if(integration)
+    fl_test(${name}_integration_test ${name} ${integration} LABELS integration no-tsan)
+  endif()
+  if(serial)
+    fl_test(${name}_serial_test ${name} ${serial} SERIAL)
+  endif()
+  if(long)
+    fl_test(${name}_long_test ${name} ${long} LABELS long)
+  endif()
+endfunction()
+
+# fl_test(PROGRAM MODULE SOURCES… [LABELS …] [SERIAL]): GoogleTest cases, each an own ctest.
 function(fl_test program module)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL" "" "LABELS")
   include(GoogleTest)
-  add_executable(${program} ${ARGN})
+  add_executable(${program} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${program} PRIVATE fl_${module} ${RAPIDCHECK_LIBRARY} GTest::gtest_main
                                            GTest::gmock)
-  gtest_discover_tests(${program} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  set(properties TIMEOUT 120)
+  if("long" IN_LIST arg_LABELS)
+    set(properties TIMEOUT 3600)
+  endif()
+  if(arg_SERIAL)
+    list(APPEND properties RUN_SERIAL TRUE)
+  endif()
+  if(arg_LABELS)
+    # A list inside a list of properties has to survive two expansions.
+    string(REPLACE ";" "\\;" labels "${arg_LABELS}")
+    list(APPEND properties LABELS "${labels}")
+  endif()
+  gtest_discover_tests(${program} DISCOVERY_TIMEOUT 60 PROPERTIES "${properties}")
 endfunction()
 
 # fl_model(PROGRAM MODULE SOURCE): a Relacy model check; Relacy predates today's warnings.
@@ -112,12 +155,16 @@ function(fl_model program module source)
 endfunction()
 
 # fl_fuzz(PROGRAM MODULE SOURCE): libFuzzer under FL_FUZZ; else a program that replays the corpus.
+# `fuzzers` builds them all, into the folder of the same name.
+add_custom_target(fuzzers)
 function(fl_fuzz program module source)
   set(corpus ${CMAKE_SOURCE_DIR}/tests/corpus/${program})
   if(FL_FUZZ)
     add_executable(${program} ${source})
-    target_compile_options(${program} PRIVATE -fsanitize=fuzzer)
     target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${program} PROPERTIES
+                          RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
+    add_dependencies(fuzzers ${program})
   else()
     add_executable(${program} ${source} ${CMAKE_SOURCE_DIR}/tests/fuzz_replay.cc)
     add_test(NAME ${program}_corpus COMMAND ${program} ${corpus})

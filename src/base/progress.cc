@@ -45,7 +45,8 @@ void Progress::tick() noexcept {
   if (!next_ns_.compare_exchange_strong(due_ns, now_ns + kPause, std::memory_order_relaxed)) return;
   try {
     draw(now_ns);
-  } catch (...) {  // no memory for a line that nobody needs
+  } catch (...) {
+    // ignored because it means no memory for a line that nobody needs
   }
 }
 

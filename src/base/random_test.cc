@@ -15,8 +15,8 @@ TEST(Random, BelowReachesBothEndsAndNothingElse) {
   for (const int count : hits) EXPECT_NEAR(count, 10'000, 400);
 }
 
-// Computed apart from this code, after the algorithms' published text, so that a seed in a report means the same
-// sequence for ever.
+// Computed apart from this code, after the algorithms' published text, so that a seed in a report
+// means the same sequence for ever.
 TEST(Random, TheSequenceOfASeedIsFrozen) {
   Random random(42);
   EXPECT_EQ(random.next(), 1546998764402558742u);

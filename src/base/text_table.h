@@ -6,8 +6,8 @@
 //     disk1     12 300  81 us
 //
 // Every column is as wide as its widest cell; the first is set to the left, the others to the right
-// unless told.  A control character in a cell (a name may come from a peer) is shown as '?'.  Widths
-// count UTF-8 code points, so wide East Asian characters stand crooked.
+// unless told.  A control character in a cell (a name may come from a peer) is shown as '?'.
+// Widths count UTF-8 code points, so wide East Asian characters stand crooked.
 //
 // Thread-safety: none.
 #pragma once
