@@ -88,6 +88,8 @@ const std::byte* ReadPath::arrived(std::uint32_t slot, std::int32_t result) noex
 }
 
 void ReadPath::forget() noexcept {
+  hits_before_ += cache_.hits();
+  lookups_before_ += cache_.lookups();
   cache_.clear();
   ++epoch_;
 }

@@ -65,7 +65,10 @@ class ReadPath {
   const Image& image() const noexcept { return image_; }
   Engine& engine() noexcept { return *engine_; }
   const Engine& engine() const noexcept { return *engine_; }
-  const disk::SectorCache& cache() const noexcept { return cache_; }
+  // Since start; hits and lookups in sectors.
+  std::uint64_t hits() const noexcept { return hits_before_ + cache_.hits(); }
+  std::uint64_t lookups() const noexcept { return lookups_before_ + cache_.lookups(); }
+  std::uint64_t cache_bytes() const noexcept { return cache_.bytes_used(); }
   std::uint64_t joined() const noexcept { return joined_; }
 
  private:
@@ -89,6 +92,8 @@ class ReadPath {
   std::vector<Flight> flights_;
   std::uint64_t epoch_ = 0;
   std::uint64_t joined_ = 0;
+  std::uint64_t hits_before_ = 0;  // the cache was last cleared
+  std::uint64_t lookups_before_ = 0;
 };
 
 }  // namespace fairlead::block

@@ -351,9 +351,9 @@ ServiceStats Service::collect() const {
   stats.sectors = reads_.image().sectors();
   stats.uptime_ns = clock_.now_ns() - started_ns_;
   stats.idle_ns = clock_.now_ns() - last_request_ns_;
-  stats.cache_lookups = reads_.cache().lookups();
-  stats.cache_hits = reads_.cache().hits();
-  stats.cache_bytes = reads_.cache().bytes_used();
+  stats.cache_lookups = reads_.lookups();
+  stats.cache_hits = reads_.hits();
+  stats.cache_bytes = reads_.cache_bytes();
   stats.joined = reads_.joined();
   stats.device_reads = engine.reads;
   stats.enters = engine.enters;
