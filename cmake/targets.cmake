@@ -176,6 +176,7 @@ endfunction()
 # fl_program(NAME SOURCE): a product, installed under NAME.
 function(fl_program name source)
   add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${FL_ALL_MODULES} CLI11::CLI11 nlohmann_json::nlohmann_json)
   target_compile_definitions(${name} PRIVATE FAIRLEAD_VERSION="${PROJECT_VERSION}")
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/service_daemon.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "apps/command.h"
+#include "apps/service_questions.h"
+#include "base/file.h"
+#include "base/units.h"
+#include "block/service_host.h"
+#include "daemon/lock_file.h"
+#include "daemon/log.h"
+#include "daemon/process.h"
+#include "daemon/runtime_dir.h"
+#include "daemon/sandbox.h"
+#include "daemon/signals.h"
+
+namespace fairlead::apps {
+
+using base::ErrorKind;
+
+namespace {
+
+constexpr const char* kProgram = "fairlead-service";
+
+// All that can fail is opened before the daemon detaches.
+struct Opened {
+  daemon::RuntimeFiles files;
+  daemon::LockFile lock;
+  block::Image image;
+  base::Fd last;  // where the final report goes; opened now, because the sandbox forbids it later
+};
+
+base::Result<Opened> open_everything(const ServiceCommand& command) {
+  FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
+  FL_TRY(auto files, folder.files(command.name));
+  FL_TRY(auto image, block::Image::open(command.image));
+  auto lock = daemon::LockFile::take(files.lock);
+  if (!lock) {
+    if (lock.error().kind() != ErrorKind::kBusy) return base::fail(std::move(lock).error());
+    return base::fail(std::move(lock)
+                          .error()
+                          .at("service '" + command.name + "' is running already")
+                          .advise("stop it, or give this one another --name"));
+  }
+  base::Fd last(::open(files.last.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!last) return base::fail_errno(errno, "create " + files.last);
+  return Opened{std::move(files), *std::move(lock), std::move(image), std::move(last)};
+}
+
+base::Result<std::uint64_t> cache_bytes(const ServiceCommand& command, const block::Image& image) {
+  if (image.is_null()) return 0;
+  const std::uint64_t most = image.bytes() / 100;
+  if (!command.cache_bytes) return most;
+  if (*command.cache_bytes <= most) return *command.cache_bytes;
+  return base::fail(ErrorKind::kLimit, "--cache-bytes " + std::to_string(*command.cache_bytes) +
+                                           ": at most 1 % of the image, " + std::to_string(most) +
+                                           " bytes");
+}
+
+// Beyond daemon::base_calls() and local_socket_calls(): what the data path does.
+constexpr std::array<daemon::AllowedCall, 4> kDataPathCalls{
+    {{"io_uring_enter"}, {"io_uring_register"}, {"stat"}, {"prctl"}}};
+
+daemon::SandboxOptions sandbox_options(bool filter) {
+  daemon::SandboxOptions options;
+  const auto sockets = daemon::local_socket_calls();
+  options.calls.assign(sockets.begin(), sockets.end());
+  options.calls.insert(options.calls.end(), kDataPathCalls.begin(), kDataPathCalls.end());
+  options.filter = filter;
+  return options;
+}
+
+base::Status give_up_privileges(bool filter, daemon::Log& log) {
+  FL_TRY(const auto report, daemon::enter_sandbox(sandbox_options(filter)));
+  for (const auto& notice : report.notices) log.write(daemon::Level::kNotice, notice);
+  return {};
+}
+
+std::string announcement(const ServiceCommand& command, const Opened& opened) {
+  return std::string(kProgram) + ": serving " + opened.image.name() + " (" +
+         std::to_string(opened.image.sectors()) + " sectors, " +
+         base::format_bytes(opened.image.bytes()) + ") as '" + command.name + "', pid " +
+         std::to_string(::getpid()) + "\n";
+}
+
+void keep_report(const base::Fd& file, const std::string& text) {
+  if (base::write_all(file.get(), text)) {
+    (void)!::ftruncate(file.get(), static_cast<off_t>(text.size()));
+  }
+}
+
+base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readiness& readiness) {
+  const base::SystemClock clock;
+  daemon::Log log(clock, {.journal = daemon::is_journal(STDERR_FILENO)});
+  FL_TRY_STATUS(opened.lock.claim());
+  FL_TRY(auto signals, daemon::Signals::take());
+  const std::string greeting = announcement(command, opened);
+  block::HostOptions options;
+  options.socket_path = opened.files.socket;
+  options.limits = command.limits;
+  FL_TRY(options.limits.cache_bytes, cache_bytes(command, opened.image));
+  options.signal_fd = signals.fd();
+  options.on_signal = [&] {
+    const daemon::Wish wish = signals.next();
+    if (wish == daemon::Wish::kForce) ::_exit(kFailed);
+    return wish == daemon::Wish::kDrain;
+  };
+  options.log = [&](std::string_view text) {
+    log.limited(daemon::Level::kWarning, text.substr(0, 24), text);
+  };
+  options.ready = [&]() -> base::Status {
+    if (command.sandbox) FL_TRY_STATUS(give_up_privileges(true, log));
+    return readiness.ready(greeting);
+  };
+  if (command.sandbox) FL_TRY_STATUS(give_up_privileges(false, log));
+  FL_TRY(auto host, block::ServiceHost::create(std::move(opened.image), options, clock));
+  FL_TRY(const block::HostEnd end, host->serve());
+  if (end.how == block::RunEnd::kIdle) {
+    log.write(daemon::Level::kInfo,
+              "no request for " + base::format_ns(options.limits.idle_ns) + ": ending");
+  }
+  const std::string report = block::report(end.totals);
+  log.write(daemon::Level::kInfo, summary_line(report));
+  keep_report(opened.last, report);
+  return {};
+}
+
+}  // namespace
+
+int start_service(const ServiceCommand& command) {
+  auto opened = open_everything(command);
+  if (!opened) return fail(kProgram, opened.error());
+  if (auto fits = cache_bytes(command, opened->image); !fits) return fail(kProgram, fits.error());
+  const std::array<int, 3> keep{opened->lock.fd(), opened->image.fd(), opened->last.get()};
+  auto readiness =
+      command.foreground
+          ? daemon::stay_in_foreground(kProgram)
+          : daemon::detach({.program = kProgram, .log_path = opened->files.log, .keep_fds = keep});
+  if (!readiness) return fail(kProgram, readiness.error());
+  const auto status = serve(command, *std::move(opened), *readiness);
+  if (!status) return readiness->failed(status.error());
+  return kDone;
+}
+
+}  // namespace fairlead::apps

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `fairlead service start`: from options to a serving daemon.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "block/service.h"
+
+namespace fairlead::apps {
+
+struct ServiceCommand {
+  std::string name = "block";
+  std::string image = "disk1.img";
+  std::optional<std::uint64_t> cache_bytes;  // none: 1 % of the image
+  block::ServiceLimits limits;
+  bool foreground = false;
+  bool sandbox = true;
+  std::string output = "text";
+};
+
+// In the starter this returns only on failure; else it is the daemon's whole life.  Exit code.
+int start_service(const ServiceCommand& command);
+
+}  // namespace fairlead::apps
