@@ -136,12 +136,15 @@ function(fl_test program module)
   if(arg_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()
+  gtest_discover_tests(${program} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
   if(arg_LABELS)
-    # A list inside a list of properties has to survive two expansions.
-    string(REPLACE ";" "\\;" labels "${arg_LABELS}")
-    list(APPEND properties LABELS "${labels}")
+    # gtest_discover_tests loses all but the first of a list of labels: ctest adds them afterwards.
+    set(labels ${CMAKE_CURRENT_BINARY_DIR}/${program}_labels.cmake)
+    file(WRITE ${labels} "if(${program}_TESTS)
+  set_tests_properties(\${${program}_TESTS} PROPERTIES LABELS \"${arg_LABELS}\")
+endif()\n")
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
   endif()
-  gtest_discover_tests(${program} DISCOVERY_TIMEOUT 60 PROPERTIES "${properties}")
 endfunction()
 
 # fl_model(PROGRAM MODULE SOURCE): a Relacy model check; Relacy predates today's warnings.

@@ -159,6 +159,19 @@ TEST(Summary, MergedIsAddedInOne) {
   EXPECT_NEAR(merged.variance(), whole.variance(), whole.variance() * 1e-12);
 }
 
+TEST(Summary, MergingNothingChangesNothing) {
+  Summary summary;
+  summary.add(5);
+  summary.add(7);
+  summary.merge(Summary());
+  EXPECT_EQ(summary.min(), 5);
+  EXPECT_EQ(summary.mean(), 6);
+  Summary empty;
+  empty.merge(summary);
+  EXPECT_EQ(empty.min(), 5);
+  EXPECT_EQ(empty.variance(), 2);
+}
+
 TEST(Summary, OfNoneAndOne) {
   Summary summary;
   EXPECT_EQ(summary.mean(), 0);

@@ -37,6 +37,7 @@ TEST(ParseBytes, TakesEveryUnit) {
       {"15E", std::uint64_t{15} << 60},
       {"1.5G", 3 << 29},
       {"0.25KiB", 256},
+      {"1.5000000000000000000000K", 1536},
       {"18446744073709551615", kMax},
   };
   for (const auto& size : kSizes) {
@@ -58,6 +59,11 @@ TEST(ParseBytes, RefusesWhatIsNotASize) {
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().kind(), ErrorKind::kInvalid);
   }
+}
+
+// Ten to the 64th is nought modulo two to the 64th.
+TEST(ParseBytes, RefusesADigitFarBehindThePoint) {
+  EXPECT_FALSE(parse_bytes("1." + std::string(63, '0') + "1K"));
 }
 
 TEST(ParseBytes, SaysWhatWasGivenAndWhatIsAccepted) {
@@ -102,6 +108,7 @@ TEST(ParseDuration, RefusesWhatIsNotADuration) {
 TEST(ParseUnsigned, HoldsToItsRange) {
   EXPECT_EQ(parse_unsigned("0"), 0);
   EXPECT_EQ(parse_unsigned("18446744073709551615"), kMax);
+  EXPECT_FALSE(parse_unsigned("18446744073709551616"));
   EXPECT_EQ(parse_unsigned("4", 2, 4), 4);
   EXPECT_EQ(parse_unsigned("2", 2, 4), 2);
   for (const std::string_view text :
