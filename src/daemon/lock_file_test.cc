@@ -140,7 +140,7 @@ TEST_F(LockTest, NeverTwoInsideThoughTheFileComesAndGoes) {
   auto* inside = new (shared) std::atomic<int>[3]{};
   for (int p = 0; p < 4; ++p) {
     run([&] {
-      for (int taken = 0; taken < 200;) {
+      for (int taken = 0; taken < 50;) {
         const auto lock = LockFile::take(path_);
         if (!lock) continue;
         if (inside[0].fetch_add(1) != 0) ++inside[1];
@@ -153,7 +153,7 @@ TEST_F(LockTest, NeverTwoInsideThoughTheFileComesAndGoes) {
   }
   while (!children_.empty()) EXPECT_EQ(status_of(children_.back()), 0);
   EXPECT_EQ(inside[1], 0);
-  EXPECT_EQ(inside[2], 800);
+  EXPECT_EQ(inside[2], 200);
   ::munmap(shared, 4096);
 }
 
@@ -163,7 +163,7 @@ TEST_F(LockTest, AskingWhoHoldsNeverMakesATakerFail) {
       for (;;) static_cast<void>(LockFile::holder(path_));
     });
   }
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 200; ++i) {
     const auto lock = LockFile::take(path_);
     ASSERT_TRUE(lock) << i << ": " << lock.error().message();
   }

@@ -76,8 +76,10 @@ class ProcessTest : public ::testing::Test {
   Outcome start(const std::function<void(Readiness&)>& body) {
     Pipe out;
     Pipe err;
+    std::fflush(nullptr);
     const pid_t starter = ::fork();
     if (starter == 0) {
+      starter_ = ::getpid();
       ::dup2(out.write.get(), 1);
       ::dup2(err.write.get(), 2);
       ::fcntl(out.write.get(), F_SETFD, 0);
@@ -113,6 +115,7 @@ class ProcessTest : public ::testing::Test {
   std::string folder_;
   std::string log_;
   Pipe life_;
+  pid_t starter_ = 0;
 };
 
 TEST_F(ProcessTest, StarterEndsWhenTheDaemonIsReadyAndTheDaemonGoesOn) {
@@ -212,12 +215,11 @@ TEST_F(ProcessTest, LogThatCannotBeOpenedFailsBeforeAnythingHappens) {
 }
 
 TEST_F(ProcessTest, ReadyKnowsWhenNobodyWaitsAnyMore) {
-  Pipe pid_pipe;
   const auto outcome = start([&](Readiness& readiness) {
-    // The starter is the subreaper, so it is the parent.
-    const pid_t starter = ::getppid();
-    ::kill(starter, SIGKILL);
-    while (::getppid() == starter) ::sched_yield();
+    // The starter is the subreaper, so it is the parent once the session leader has ended.
+    while (::getppid() != starter_) ::sched_yield();
+    ::kill(starter_, SIGKILL);
+    while (::getppid() == starter_) ::sched_yield();
     const auto said = readiness.ready("too late");
     const std::string text = said ? "heard" : std::string(name(said.error().kind()));
     say(text);
