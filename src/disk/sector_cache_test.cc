@@ -84,6 +84,21 @@ TEST(SectorCache, ClearForgetsSectorsAndCounts) {
   EXPECT_TRUE(same(cache.lookup(3), sector_of(4)));
 }
 
+TEST(SectorCache, AfterClearItIsAsNew) {
+  const Trace trace = zipf_trace(0.8, 8, 100'000);
+  const std::byte bytes[kSectorBytes]{};
+  const auto hits = [&](SectorCache& cache) {
+    for (const auto sector : trace) {
+      if (cache.lookup(sector) == nullptr) cache.insert(sector, bytes);
+    }
+    return cache.hits();
+  };
+  SectorCache cache(500'000);
+  const std::uint64_t first = hits(cache);
+  cache.clear();
+  EXPECT_EQ(hits(cache), first);
+}
+
 TEST(SectorCache, ErasedPlacesAreUsedAgain) {
   SectorCache cache(100'000);
   const std::uint64_t capacity = cache.capacity();

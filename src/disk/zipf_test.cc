@@ -43,7 +43,7 @@ TEST(Zipf, OneRankIsAlwaysDrawn) {
 TEST(Zipf, StaysInRangeOverHugeRanges) {
   base::Random random(1);
   const std::uint64_t n = std::uint64_t{1} << 40;
-  for (const double s : {0.0, 0.99, 1.0, 1.2}) {
+  for (const double s : {0.0, 0.99, 1.0, 1.2, 3.0, 40.0}) {
     const Zipf zipf(n, s);
     for (int i = 0; i < 100'000; ++i) ASSERT_LT(zipf.rank(random), n);
   }
@@ -67,6 +67,9 @@ TEST(Scatter, PopularSectorsAreNotAdjacent) {
   const Scatter scatter(kSectors);
   std::vector<bool> popular(kSectors);
   for (std::uint64_t rank = 0; rank < kSectors / 100; ++rank) popular[scatter(rank)] = true;
+  int odd_moves = 0;
+  for (std::uint64_t rank = 0; rank < 10'000; ++rank) odd_moves += (scatter(rank) ^ rank) % 2 == 1;
+  EXPECT_NEAR(odd_moves, 5000, 250) << "the lowest bit is scattered too";
   int adjacent = 0;
   for (std::uint64_t i = 1; i < kSectors; ++i) adjacent += popular[i] && popular[i - 1];
   EXPECT_LT(adjacent, 2 * 5243 / 100);
