@@ -86,7 +86,7 @@ std::string announcement(const ServiceCommand& command, const Opened& opened) {
   return std::string(kProgram) + ": serving " + opened.image.name() + " (" +
          std::to_string(opened.image.sectors()) + " sectors, " +
          base::format_bytes(opened.image.bytes()) + ") as '" + command.name + "', pid " +
-         std::to_string(::getpid()) + "\n";
+         std::to_string(::getpid());
 }
 
 void keep_report(const base::Fd& file, const std::string& text) {

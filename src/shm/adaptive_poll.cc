@@ -14,7 +14,8 @@ namespace {
 constexpr int kPauses = 32;  // about a microsecond
 constexpr std::int64_t kLeastBudgetNs = 20'000;
 constexpr std::int64_t kFirstLookNs = 500;
-constexpr int kMostPenalty = 1024;
+constexpr int kLeastPenalty = 256;  // waits slept through; a lost time slice costs as much
+constexpr int kMostPenalty = 16'384;
 
 }  // namespace
 
@@ -37,6 +38,7 @@ bool AdaptivePoll::again() noexcept {
   if (began_ns_ == 0) {
     if (!begin_yielding(now)) return false;
   } else if (now - looked_ns_ > limits_.crowded_ns) {
+    crowded_penalty_ = std::max(crowded_penalty_, kLeastPenalty);
     crowded_waits_ = crowded_penalty_;
     crowded_penalty_ = std::min(2 * crowded_penalty_, kMostPenalty);
     return false;
@@ -59,7 +61,7 @@ bool AdaptivePoll::begin_yielding(std::int64_t now) noexcept {
 
 void AdaptivePoll::answered() noexcept {
   if (began_ns_ == 0) return record(kFirstLookNs);
-  if (crowded_penalty_ > 8) --crowded_penalty_;
+  if (crowded_penalty_ > kLeastPenalty) --crowded_penalty_;
   record(base::monotonic_ns() - began_ns_);
 }
 

@@ -63,7 +63,7 @@ class AdaptivePoll {
   std::int64_t until_ns_ = 0;
   int looks_ = 0;
   int crowded_waits_ = 0;    // still to be slept through
-  int crowded_penalty_ = 8;  // doubles each time
+  int crowded_penalty_ = 0;  // how many the next time; doubles each time
 };
 
 }  // namespace fairlead::shm
