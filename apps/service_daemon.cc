@@ -45,7 +45,7 @@ base::Result<Opened> open_everything(const ServiceCommand& command) {
     if (lock.error().kind() != ErrorKind::kBusy) return base::fail(std::move(lock).error());
     return base::fail(std::move(lock)
                           .error()
-                          .at("service '" + command.name + "' is running already")
+                          .at("start '" + command.name + "'")
                           .advise("stop it, or give this one another --name"));
   }
   base::Fd last(::open(files.last.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
