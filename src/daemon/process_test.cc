@@ -83,6 +83,7 @@ class ProcessTest : public ::testing::Test {
       ::dup2(out.write.get(), 1);
       ::dup2(err.write.get(), 2);
       ::fcntl(out.write.get(), F_SETFD, 0);
+      std::fputs(preface_.c_str(), stdout);
       const int kept[] = {life_.write.get()};
       auto daemon = detach({.program = "serve", .log_path = log_, .keep_fds = kept});
       if (!daemon) ::_exit(3);
@@ -116,6 +117,7 @@ class ProcessTest : public ::testing::Test {
   std::string log_;
   Pipe life_;
   pid_t starter_ = 0;
+  std::string preface_;  // what the starter has printed, perhaps not yet written
 };
 
 TEST_F(ProcessTest, StarterEndsWhenTheDaemonIsReadyAndTheDaemonGoesOn) {
@@ -195,13 +197,15 @@ TEST_F(ProcessTest, DaemonHasLeftEverythingBehind) {
 TEST_F(ProcessTest, LogIsPrivateAndStartsEmpty) {
   std::ofstream(log_) << "of last week";
   ASSERT_EQ(::chmod(log_.c_str(), 0666), 0);
-  start([](Readiness& readiness) {
+  preface_ = "the starter's";
+  const auto outcome = start([](Readiness& readiness) {
     static_cast<void>(readiness.ready(""));
     std::fprintf(stderr, "to stderr\n");
     std::fprintf(stdout, "to stdout\n");
     std::fflush(stdout);
   });
   last_words();
+  EXPECT_EQ(outcome.out, "the starter's");
   EXPECT_EQ(file_text(log_), "to stderr\nto stdout\n");
   struct stat found{};
   ASSERT_EQ(::stat(log_.c_str(), &found), 0);
