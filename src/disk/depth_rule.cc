@@ -61,7 +61,7 @@ std::uint32_t DepthRule::depth(std::int64_t now_ns) noexcept {
     scan();
   }
   if (active_clients_ <= 1) return limits_.max_depth;
-  const double wanted = least_ratio_ * rates_ / 2;
+  const double wanted = least_ratio_ * rates_ / 2 - 1;
   return static_cast<std::uint32_t>(
       std::clamp<double>(wanted, limits_.min_depth, limits_.max_depth));
 }

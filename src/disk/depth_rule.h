@@ -8,10 +8,11 @@
 // sum of r over the active clients (o_c > 0):
 //
 //     one active client    depth = max_depth
-//     several              depth = clamp(min_c(o_c · R / r_c) / 2, min_depth, max_depth)
+//     several              depth = clamp(min_c(o_c · R / r_c) / 2 - 1, min_depth, max_depth)
 //
-// Client c's share of the depth is depth · r_c / R ≤ o_c / 2: at least half of what it has waits
-// here, so it never misses its turn and the shares are decided by the turns alone.
+// Client c's share of the depth is depth · r_c / R < o_c / 2: more than half of what it has waits
+// here, so that even when the device gives all back at once it does not run dry and lose its turn,
+// and the turns alone decide the shares.
 //
 // Cost: O(1) for each call but one: depth() walks over the clients when a window ends, and at most
 // every 1/16 window while peaks grow.  A newly active client lowers the depth at once.

@@ -21,14 +21,14 @@ TEST(DepthRule, OneActiveClientHasAllOfTheDepth) {
   EXPECT_EQ(rule.depth(1'000'000), 256u);
 }
 
-// 16 outstanding of weight 1 among 1 + 3: 16 · 4 / 1 / 2 = 32; the other: 90 · 4 / 3 / 2 = 60.
+// 16 outstanding of weight 1 among 1 + 3: 16 · 4 / 1 / 2 - 1 = 31; the other: 90 · 4 / 3 / 2 - 1.
 TEST(DepthRule, HalfOfWhatTheLeastBackloggedClientHasWaitsHere) {
   DepthRule rule(4, kLimits);
   rule.add(0, 1);
   rule.add(1, 3);
   arrive(rule, 0, 16);
   arrive(rule, 1, 90);
-  EXPECT_EQ(rule.depth(1'000'000), 32u);
+  EXPECT_EQ(rule.depth(1'000'000), 31u);
 }
 
 TEST(DepthRule, StaysBetweenItsLimits) {
@@ -86,9 +86,9 @@ TEST(DepthRule, AfterALongSilenceOldPeaksAreForgotten) {
   rule.add(1, 1);
   arrive(rule, 0, 63);
   arrive(rule, 1, 63);
-  EXPECT_EQ(rule.depth(1'000'000), 63u);
+  EXPECT_EQ(rule.depth(1'000'000), 62u);
   rule.finished(1, 43);
-  EXPECT_EQ(rule.depth(1'000'000'000), 20u);
+  EXPECT_EQ(rule.depth(1'000'000'000), 19u);
 }
 
 TEST(DepthRule, RemovedClientIsForgottenAtOnce) {
@@ -102,15 +102,14 @@ TEST(DepthRule, RemovedClientIsForgottenAtOnce) {
   EXPECT_EQ(rule.depth(1), 256u);
 }
 
-// Costs 1 and 3 at equal weight: rates 1 and 1/3.  32 · (4/3) / 1 / 2 = 21, 32 · (4/3) / (1/3) / 2
-// = 64.
+// Costs 1 and 3 at equal weight: rates 1 and 1/3.  The first is the tighter: 32 · 4/3 / 2 - 1 = 20.
 TEST(DepthRule, LargeRequestsNeedFewerPlaces) {
   DepthRule rule(4, kLimits);
   rule.add(0, 1);
   rule.add(1, 1);
   arrive(rule, 0, 32, 1);
   arrive(rule, 1, 32, 3);
-  EXPECT_EQ(rule.depth(1'000'000), 21u);
+  EXPECT_EQ(rule.depth(1'000'000), 20u);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ class NaiveQueue {
  public:
   explicit NaiveQueue(std::uint32_t max_clients = 64, DepthLimits limits = {},
                       NaiveFaults faults = {})
-      : depth_(max_clients, limits), max_clients_(max_clients), faults_(faults) {
+      : depth_(max_clients, limits), faults_(faults) {
     for (std::uint32_t i = max_clients; i > 0; --i) free_.push_back(i - 1);
   }
 
@@ -161,7 +161,6 @@ class NaiveQueue {
   }
 
   DepthRule depth_;
-  std::uint32_t max_clients_;
   NaiveFaults faults_;
   std::map<ClientIndex, Client> clients_;
   std::map<ClientIndex, std::uint32_t> leaving_;
