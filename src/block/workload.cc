@@ -35,7 +35,7 @@ constexpr double kMostSkew = 10;
 
 std::uint64_t available_bytes() {
   // MemAvailable counts what the kernel can give without swapping; sysinfo's free does not.
-  const auto text = base::read_file("/proc/meminfo", 64 * 1024);
+  const auto text = base::read_file("/proc/meminfo", std::size_t{64} * 1024);
   if (text) {
     const auto at = text->find("MemAvailable:");
     if (at != std::string::npos) {

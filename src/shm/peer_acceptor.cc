@@ -15,7 +15,6 @@ namespace fairlead::shm {
 
 using base::Error;
 using base::ErrorKind;
-using base::fail;
 using base::fail_errno;
 using base::Fd;
 using base::Result;

@@ -36,22 +36,22 @@ constexpr Reason kReasons[] = {
 bool printable(char c) { return c >= 0x20 && c < 0x7f; }
 
 // Copies as much as fits with its terminator; the rest of `field` is zero.
-template <std::size_t N>
-void put_text(char (&field)[N], std::string_view text) {
+template <std::size_t kBytes>
+void put_text(char (&field)[kBytes], std::string_view text) {
   std::size_t length = 0;
-  for (; length < text.size() && length + 1 < N; ++length) {
+  for (; length < text.size() && length + 1 < kBytes; ++length) {
     field[length] = printable(text[length]) ? text[length] : '?';
   }
 }
 
-template <std::size_t N>
-bool valid_text(const char (&field)[N]) {
-  const char* end = std::find(field, field + N, '\0');
-  return end != field + N && std::all_of(static_cast<const char*>(field), end, printable) &&
-         std::all_of(end, field + N, [](char c) { return c == '\0'; });
+template <std::size_t kBytes>
+bool valid_text(const char (&field)[kBytes]) {
+  const char* end = std::find(field, field + kBytes, '\0');
+  return end != field + kBytes && std::all_of(static_cast<const char*>(field), end, printable) &&
+         std::all_of(end, field + kBytes, [](char c) { return c == '\0'; });
 }
 
-Error corrupt(std::string what) { return {ErrorKind::kCorrupt, "control message: " + what}; }
+Error corrupt(const std::string& what) { return {ErrorKind::kCorrupt, "control message: " + what}; }
 
 template <typename Message>
 Result<Message> parse_as(abi::ControlType type, std::span<const std::byte> packet) {
