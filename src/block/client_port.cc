@@ -57,7 +57,9 @@ int ClientPort::take(std::span<std::uint32_t> slots, std::int64_t now_ns) noexce
   }
   if (count > 0) {
     counts_.requests += static_cast<std::uint64_t>(count);
-    outstanding_ += static_cast<std::uint32_t>(count);
+    const auto taken = static_cast<std::uint32_t>(count);
+    outstanding_ += taken;
+    thinking_ -= std::min(thinking_, taken);
   }
   return count;
 }
@@ -66,6 +68,7 @@ void ClientPort::answer(std::uint32_t slot, abi::BlockStatus status, std::uint32
   responses_.push({taken_[slot].id, bytes, status, 0});
   taken_[slot].op = abi::BlockOp::kNone;
   --outstanding_;
+  ++thinking_;
   ++counts_.answered;
   if (status != abi::BlockStatus::kOk) ++counts_.errors;
 }

@@ -80,6 +80,11 @@ class ClientPort {
   ClientCounts& counts() noexcept { return counts_; }
   std::uint32_t outstanding() const noexcept { return outstanding_; }
 
+  // How many answers were given that no request has followed: about as many threads of the client
+  // run now.  The service forgets them when they stay silent.
+  std::uint32_t thinking() const noexcept { return thinking_; }
+  void forget_thinkers() noexcept { thinking_ = 0; }
+
  private:
   static constexpr std::uint64_t kSpareDoorbells = 16;
 
@@ -97,6 +102,7 @@ class ClientPort {
   std::vector<abi::BlockRequest> batch_;
   ClientCounts counts_;
   std::uint32_t outstanding_ = 0;
+  std::uint32_t thinking_ = 0;
   bool polling_allowed_ = false;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <cstdlib>
 #include <utility>
 
 namespace fairlead::block {
@@ -16,6 +17,9 @@ namespace {
 constexpr std::size_t kIntakeBatch = 64;         // requests of one client a turn
 constexpr std::uint32_t kEmptyLooks = 4096;      // before a silent ring must ring its bell
 constexpr std::uint32_t kReservedFlights = 256;  // for clients past the depth, one each
+static const std::int64_t kSil = getenv("SIL") ? atoi(getenv("SIL")) : 20;
+const std::int64_t kSilenceNs = kSil * base::kNanosPerMicro;  // a wake-up and a request take less
+constexpr std::int64_t kThinkNs = 200 * base::kNanosPerMicro;
 constexpr std::int64_t kLookPeriodNs = base::kNanosPerSecond;
 
 // A watched descriptor: the orders' own, or a client by seat and number.
@@ -63,9 +67,15 @@ RunEnd Service::run() {
     }
     const bool at_rest = fair_.pending() == 0 && fair_.in_flight() == 0;
     if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) || idle()) break;
-    if (!polling_) poll_.begin();
-    polling_ = true;
-    if (!poll_.again()) rest();
+    if (callers_wait_for_our_core()) {
+      polling_ = false;
+      rest();
+      continue;
+    }
+    if (!std::exchange(polling_, true)) poll_.begin();
+    if (poll_.again()) continue;
+    polling_ = false;
+    if (rest()) poll_.slept();
   }
   const bool idled = state_ == State::kServing;
   orders_.close(collect());
@@ -170,7 +180,7 @@ int Service::take_from(ClientIndex index) {
     fault(index, "it broke the rules of the ring");
   } else if (count > 0) {
     seat.empty_looks = 0;
-    last_request_ns_ = now_ns_;
+    last_request_ns_ = moved_ns_ = now_ns_;
     totals_.requests += static_cast<std::uint64_t>(count);
     for (int i = 0; i < count; ++i) accept(index, slots[i]);
   }
@@ -240,7 +250,7 @@ bool Service::dispatch() {
 bool Service::reap() {
   EngineEvent events[64];
   const std::size_t count = reads_.engine().reap(events);
-  if (count > 0) now_ns_ = clock_.now_ns();
+  if (count > 0) moved_ns_ = now_ns_ = clock_.now_ns();
   for (std::size_t i = 0; i < count; ++i) {
     if (events[i].kind == EngineEvent::Kind::kReadable) {
       heard(events[i].token, events[i].result != 0);
@@ -308,6 +318,19 @@ void Service::share_polling() {
   for (const ClientIndex index : active_) seats_[index].port->allow_polling(allowed);
 }
 
+// Threads that were answered and stay silent may be waiting for the core that we look on from; a
+// yield gives it only to threads of our own scheduling group.  So sleep, until they ask again.
+bool Service::callers_wait_for_our_core() noexcept {
+  std::uint32_t thinking = 0;
+  for (const ClientIndex index : active_) thinking += seats_[index].port->thinking();
+  if (thinking == 0) return false;
+  const std::int64_t silence = clock_.now_ns() - moved_ns_;
+  if (silence < kSilenceNs) return false;
+  if (silence < kThinkNs) return true;
+  for (const ClientIndex index : active_) seats_[index].port->forget_thinkers();
+  return false;
+}
+
 // Every active client must ring from now on; true: none has anything for us.
 bool Service::arm_all() {
   bool nothing = true;
@@ -315,12 +338,12 @@ bool Service::arm_all() {
   return nothing;
 }
 
-void Service::rest() {
-  polling_ = false;
-  if (state_ == State::kServing && !arm_all()) return;
-  if (orders_.waiting()) return;
+// True: slept.
+bool Service::rest() {
+  if (state_ == State::kServing && !arm_all()) return false;
+  if (orders_.waiting()) return false;
   reads_.engine().wait(sleep_limit_ns());
-  poll_.slept();
+  return true;
 }
 
 bool Service::idle() const noexcept {

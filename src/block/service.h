@@ -96,8 +96,9 @@ class Service {
 
   void activate(disk::ClientIndex index);
   void share_polling();
+  bool callers_wait_for_our_core() noexcept;
   bool arm_all();
-  void rest();
+  bool rest();
   bool idle() const noexcept;
   std::int64_t sleep_limit_ns() const noexcept;
   void look_at_image();
@@ -126,6 +127,7 @@ class Service {
   std::int64_t started_ns_ = 0;
   std::int64_t last_request_ns_ = 0;
   std::int64_t looked_ns_ = 0;
+  std::int64_t moved_ns_ = 0;  // last request taken or answer given
 
   // Between threads.
   Orders orders_;
