@@ -2,6 +2,7 @@
 #include "apps/service_daemon.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -63,21 +64,23 @@ base::Result<std::uint64_t> cache_bytes(const ServiceCommand& command, const blo
                                            " bytes");
 }
 
-// Beyond daemon::base_calls() and local_socket_calls(): what the data path does.
-constexpr std::array<daemon::AllowedCall, 4> kDataPathCalls{
-    {{"io_uring_enter"}, {"io_uring_register"}, {"stat"}, {"prctl"}}};
+// Beyond daemon::base_calls() and local_socket_calls(): what the data path does,
+// and what stdio asks of its output before the first line.
+constexpr std::array<daemon::AllowedCall, 3> kDataPathCalls{
+    {{"io_uring_enter"}, {"io_uring_register"}, {"ioctl", 1, ~std::uint64_t{0}, TCGETS}}};
 
-daemon::SandboxOptions sandbox_options(bool filter) {
+enum class Stage : std::uint8_t { kBeforeThreads, kServing };
+
+// Capabilities belong to a thread, so they go before the others start; the filter reaches all
+// threads, and comes when everything is open.
+base::Status give_up_privileges(Stage stage, daemon::Log& log) {
   daemon::SandboxOptions options;
+  options.capabilities = stage == Stage::kBeforeThreads;
+  options.filter = stage == Stage::kServing;
   const auto sockets = daemon::local_socket_calls();
   options.calls.assign(sockets.begin(), sockets.end());
   options.calls.insert(options.calls.end(), kDataPathCalls.begin(), kDataPathCalls.end());
-  options.filter = filter;
-  return options;
-}
-
-base::Status give_up_privileges(bool filter, daemon::Log& log) {
-  FL_TRY(const auto report, daemon::enter_sandbox(sandbox_options(filter)));
+  FL_TRY(const auto report, daemon::enter_sandbox(options));
   for (const auto& notice : report.notices) log.write(daemon::Level::kNotice, notice);
   return {};
 }
@@ -115,10 +118,10 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
     log.limited(daemon::Level::kWarning, text.substr(0, 24), text);
   };
   options.ready = [&]() -> base::Status {
-    if (command.sandbox) FL_TRY_STATUS(give_up_privileges(true, log));
+    if (command.sandbox) FL_TRY_STATUS(give_up_privileges(Stage::kServing, log));
     return readiness.ready(greeting);
   };
-  if (command.sandbox) FL_TRY_STATUS(give_up_privileges(false, log));
+  if (command.sandbox) FL_TRY_STATUS(give_up_privileges(Stage::kBeforeThreads, log));
   FL_TRY(auto host, block::ServiceHost::create(std::move(opened.image), options, clock));
   FL_TRY(const block::HostEnd end, host->serve());
   if (end.how == block::RunEnd::kIdle) {

@@ -69,13 +69,12 @@ std::string clients_table(const json& report) {
       {"client", "name", "pid", "weight", "requests", "hits", "errors", "outstanding"});
   for (const auto& client : report["clients"]) {
     table.add({std::to_string(client["client"].get<std::uint64_t>()),
-                   client["name"].get<std::string>(),
-                   std::to_string(client["pid"].get<std::int64_t>()),
-                   std::to_string(client["weight"].get<std::uint64_t>()),
-                   std::to_string(client["requests"].get<std::uint64_t>()),
-                   std::to_string(client["hits"].get<std::uint64_t>()),
-                   std::to_string(client["errors"].get<std::uint64_t>()),
-                   std::to_string(client["outstanding"].get<std::uint64_t>())});
+               client["name"].get<std::string>(), std::to_string(client["pid"].get<std::int64_t>()),
+               std::to_string(client["weight"].get<std::uint64_t>()),
+               std::to_string(client["requests"].get<std::uint64_t>()),
+               std::to_string(client["hits"].get<std::uint64_t>()),
+               std::to_string(client["errors"].get<std::uint64_t>()),
+               std::to_string(client["outstanding"].get<std::uint64_t>())});
   }
   return table.text();
 }

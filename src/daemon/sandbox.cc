@@ -145,7 +145,7 @@ std::span<const AllowedCall> local_socket_calls() { return kLocalSocket; }
 
 Result<SandboxReport> enter_sandbox(const SandboxOptions& options) {
   SandboxReport report;
-  drop_capabilities(report);
+  if (options.capabilities) drop_capabilities(report);
   report.no_new_privileges = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
   if (!report.no_new_privileges) report.notices.emplace_back("PR_SET_NO_NEW_PRIVS is refused");
   if (!options.keep_dumpable && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {

@@ -46,6 +46,7 @@ enum class OnForbidden : std::uint8_t {
 struct SandboxOptions {
   std::vector<AllowedCall> calls = {};  // besides base_calls()
   OnForbidden on_forbidden = OnForbidden::kKill;
+  bool capabilities = true;   // false: they were dropped before the threads started
   bool filter = true;         // system calls; never in a sanitizer build, with a notice
   bool keep_dumpable = true;  // false: no core dumps, no ptrace by the same user
 };
