@@ -66,8 +66,8 @@ base::Result<std::uint64_t> cache_bytes(const ServiceCommand& command, const blo
 
 // Beyond daemon::base_calls() and local_socket_calls(): what the data path does,
 // and what stdio asks of its output before the first line.
-constexpr std::array<daemon::AllowedCall, 3> kDataPathCalls{
-    {{"io_uring_enter"}, {"io_uring_register"}, {"ioctl", 1, ~std::uint64_t{0}, TCGETS}}};
+constexpr std::array<daemon::AllowedCall, 4> kDataPathCalls{
+    {{"io_uring_enter"}, {"io_uring_register"}, {"sched_setaffinity"}, {"ioctl", 1, ~std::uint64_t{0}, TCGETS}}};
 
 enum class Stage : std::uint8_t { kBeforeThreads, kServing };
 

@@ -192,6 +192,7 @@ void Client::Link::ring_doorbell() const noexcept {
 ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> out) noexcept {
   const std::uint32_t slot = free_slots_.take();
   request.slot = slot;
+  request.core = static_cast<std::uint16_t>(::sched_getcpu() + 1);
   if (calls_.post(slot, request)) ring_doorbell();
   abi::BlockResponse response;
   const shm::Outcome outcome = calls_.wait(slot, response);

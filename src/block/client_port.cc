@@ -59,6 +59,7 @@ int ClientPort::take(std::span<std::uint32_t> slots, std::int64_t now_ns) noexce
     counts_.requests += static_cast<std::uint64_t>(count);
     const auto taken = static_cast<std::uint32_t>(count);
     outstanding_ += taken;
+    core_ = batch_[taken - 1].core;
     thinking_ -= std::min(thinking_, taken);
   }
   return count;

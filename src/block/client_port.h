@@ -85,6 +85,9 @@ class ClientPort {
   std::uint32_t thinking() const noexcept { return thinking_; }
   void forget_thinkers() noexcept { thinking_ = 0; }
 
+  // Where the caller of the last request ran: 1 + a processor's number, or 0; what the client says.
+  std::uint16_t core_untrusted() const noexcept { return core_; }
+
  private:
   static constexpr std::uint64_t kSpareDoorbells = 16;
 
@@ -103,6 +106,7 @@ class ClientPort {
   ClientCounts counts_;
   std::uint32_t outstanding_ = 0;
   std::uint32_t thinking_ = 0;
+  std::uint16_t core_ = 0;
   bool polling_allowed_ = false;
 };
 

@@ -2,8 +2,8 @@
 #include "block/service.h"
 
 #include <algorithm>
-#include <cstring>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace fairlead::block {
@@ -54,6 +54,7 @@ Service::Service(Image image, const ServiceLimits& limits, const base::Clock& cl
 
 base::Status Service::start() {
   FL_TRY_STATUS(reads_.start(limits_.engine));
+  core_.start();
   started_ns_ = last_request_ns_ = looked_ns_ = now_ns_ = clock_.now_ns();
   return reads_.engine().watch(orders_.signal_fd(), kOrdersToken);
 }
@@ -338,10 +339,22 @@ bool Service::arm_all() {
   return nothing;
 }
 
+// Where both sides sleep at once and one caller alone calls, it and we never run at the same time:
+// on one core each wakes the other without waking a core that has gone idle.
+void Service::place() noexcept {
+  if (limits_.poll_ns != 0) return;
+  if (active_.size() == 1) {
+    const ClientPort& port = *seats_[active_.front()].port;
+    if (port.outstanding() + port.thinking() <= 1) return core_.follow(port.core_untrusted());
+  }
+  core_.roam();
+}
+
 // True: slept.
 bool Service::rest() {
   if (state_ == State::kServing && !arm_all()) return false;
   if (orders_.waiting()) return false;
+  place();
   reads_.engine().wait(sleep_limit_ns());
   return true;
 }

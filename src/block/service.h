@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "block/client_port.h"
+#include "block/core_follower.h"
 #include "block/engine.h"
 #include "block/image.h"
 #include "block/orders.h"
@@ -98,6 +99,7 @@ class Service {
   void share_polling();
   bool callers_wait_for_our_core() noexcept;
   bool arm_all();
+  void place() noexcept;
   bool rest();
   bool idle() const noexcept;
   std::int64_t sleep_limit_ns() const noexcept;
@@ -117,6 +119,7 @@ class Service {
   ReadPath reads_;
   disk::FairQueue fair_;
   shm::AdaptivePoll poll_;
+  CoreFollower core_;
   std::vector<Seat> seats_;
   std::vector<disk::ClientIndex> active_;
   std::vector<disk::ClientIndex> answered_;

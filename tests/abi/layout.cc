@@ -178,6 +178,7 @@ void block() {
     FIELD(slot);
     FIELD(op);
     FIELD(flags);
+    FIELD(core);
     FIELD(reserved);
   }
   {

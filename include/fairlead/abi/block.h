@@ -43,7 +43,8 @@ struct BlockRequest {
   std::uint32_t slot;          // 20  whose data area is meant; free until answered
   BlockOp op;                  // 24
   std::uint8_t flags;          // 25  none defined: zero
-  std::uint8_t reserved[6];    // 26  zero
+  std::uint16_t core;          // 26  a hint: 1 + the processor the caller runs on; 0: unknown
+  std::uint8_t reserved[4];    // 28  zero
 };
 
 struct BlockResponse {
@@ -65,6 +66,7 @@ struct BlockGeometry {
 
 static_assert(sizeof(BlockRequest) == 32 && offsetof(BlockRequest, op) == 24);
 static_assert(offsetof(BlockRequest, sector_count) == 16 && offsetof(BlockRequest, slot) == 20);
+static_assert(offsetof(BlockRequest, core) == 26);
 static_assert(std::has_unique_object_representations_v<BlockRequest>);
 static_assert(sizeof(BlockResponse) == 16 && offsetof(BlockResponse, status) == 12);
 static_assert(std::has_unique_object_representations_v<BlockResponse>);
