@@ -106,8 +106,8 @@ int run_die(const std::string& path, const std::string& step) {
     die_before_welcome(path, step);
   }
   if (step == "welcomed") {
-    const auto got = shm::register_client(path, shm::make_hello(16, 512, 1, "dying"),
-                                          5 * base::kNanosPerSecond);
+    const auto got =
+        shm::register_client(path, shm::make_hello(16, 512, 1, "dying"), 5 * base::kNanosPerSecond);
     if (got) die();
     return complain(got.error().message());
   }
