@@ -148,7 +148,8 @@ int main(int argc, char** argv) {
          },
          "wait this long for a service that died [10s]")
       ->check(apps::accepts(duration, "DURATION"));
-  app.add_option("--seed", command.workload.seed, "repeat the same sectors [random]");
+  app.add_option("--seed", command.workload.seed, "repeat the same sectors [random]")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--weight", command.client.weight, "share against other clients")
       ->check(CLI::Range(std::uint32_t{1}, abi::kMaxWeight))
       ->capture_default_str();

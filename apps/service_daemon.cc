@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -98,6 +100,20 @@ void keep_report(const base::Fd& file, const std::string& text) {
   }
 }
 
+// A client takes a socket and a doorbell; the usual soft limit of 1024 is for programs that use
+// select(2).
+void allow_descriptors(std::uint32_t clients, daemon::Log& log) {
+  constexpr rlim_t kOthers = 256;
+  const rlim_t wanted = 2 * rlim_t{clients} + kOthers;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == wanted) return;
+  log.write(daemon::Level::kNotice, "this system gives " + std::to_string(limit.rlim_cur) +
+                                        " descriptors: " + std::to_string(clients) +
+                                        " clients need " + std::to_string(wanted));
+}
+
 base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readiness& readiness) {
   const base::SystemClock clock;
   daemon::Log log(clock, {.journal = daemon::is_journal(STDERR_FILENO)});
@@ -107,6 +123,8 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
   block::HostOptions options;
   options.socket_path = opened.files.socket;
   options.limits = command.limits;
+  options.clients_per_uid = command.limits.clients;
+  allow_descriptors(command.limits.clients, log);
   FL_TRY(options.limits.cache_bytes, cache_bytes(command, opened.image));
   options.signal_fd = signals.fd();
   options.on_signal = [&] {

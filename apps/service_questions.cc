@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/service_questions.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -27,6 +28,7 @@ namespace {
 constexpr const char* kProgram = "fairlead-service";
 constexpr std::int64_t kAnswerNs = 2 * base::kNanosPerSecond;
 constexpr std::int64_t kDrainNs = 10 * base::kNanosPerSecond;
+constexpr int kExitMs = 10'000;
 constexpr std::size_t kMostReport = 1 << 20;
 
 base::Result<daemon::RuntimeFiles> files_of(const ServiceCommand& command) {
@@ -44,8 +46,13 @@ base::Error not_running(const ServiceCommand& command, const daemon::RuntimeFile
   return base::Error(ErrorKind::kNotFound, text);
 }
 
-// Its files and whether somebody holds its lock.
-base::Result<daemon::RuntimeFiles> running_files(const ServiceCommand& command) {
+struct Running {
+  daemon::RuntimeFiles files;
+  base::Fd process;  // a pidfd; none if the process ended just now or has not said who it is
+};
+
+// The service that holds the lock.
+base::Result<Running> find_running(const ServiceCommand& command) {
   auto files = files_of(command);
   if (!files) {
     if (files.error().kind() != ErrorKind::kNotFound) return base::fail(files.error());
@@ -53,7 +60,18 @@ base::Result<daemon::RuntimeFiles> running_files(const ServiceCommand& command) 
   }
   FL_TRY(const auto holder, daemon::LockFile::holder(files->lock));
   if (!holder) return base::fail(not_running(command, &*files));
-  return files;
+  Running running{*std::move(files), base::Fd()};
+  if (holder->process) {
+    if (auto process = holder->process->open()) running.process = *std::move(process);
+  }
+  return running;
+}
+
+// A process that has let go of its lock still has memory and threads to give back.
+base::Status await_exit(const base::Fd& process) {
+  pollfd end{process.get(), POLLIN, 0};
+  if (!process || ::poll(&end, 1, kExitMs) != 0) return {};
+  return base::fail(ErrorKind::kTimeout, "its process does not end");
 }
 
 void print_report(const ServiceCommand& command, const std::string& report) {
@@ -86,7 +104,12 @@ void print_status(const std::string& report) {
              data["engine"].get<std::string>(), data["uptime_s"].get<double>(),
              data["idle_s"].get<double>());
   fmt::print("{}\n", summary_line(report));
+  const auto connected = data["clients_connected"].get<std::uint64_t>();
+  fmt::print("{} clients connected\n", connected);
   if (!data["clients"].empty()) fmt::print("{}", clients_table(data));
+  if (connected > data["clients"].size()) {
+    fmt::print("and {} more\n", connected - data["clients"].size());
+  }
 }
 
 }  // namespace
@@ -106,14 +129,18 @@ std::string summary_line(const std::string& report) {
 }
 
 int stop_service(const ServiceCommand& command) {
-  const auto files = running_files(command);
-  if (!files) return fail(kProgram, files.error());
+  const auto running = find_running(command);
+  if (!running) return fail(kProgram, running.error());
+  const daemon::RuntimeFiles* files = &running->files;
   // A service that does not answer is ended all the same.
   const auto report = shm::query_service(files->socket, abi::ControlType::kQueryStop, kDrainNs);
   daemon::Patience patience;
   if (!report) patience.drain_ns = 0;
   const auto ending = daemon::await_end(files->lock, patience);
   if (!ending) return fail(kProgram, base::Error(ending.error()).at("stop '" + command.name + "'"));
+  if (auto gone = await_exit(running->process); !gone) {
+    return fail(kProgram, std::move(gone).error().at("stop '" + command.name + "'"));
+  }
   if (report) {
     print_report(command, *report);
     return kDone;
@@ -125,10 +152,10 @@ int stop_service(const ServiceCommand& command) {
 
 int show_status(const ServiceCommand& command, bool watch) {
   do {
-    const auto files = running_files(command);
-    if (!files) return fail(kProgram, files.error());
+    const auto running = find_running(command);
+    if (!running) return fail(kProgram, running.error());
     const auto report =
-        shm::query_service(files->socket, abi::ControlType::kQueryStatus, kAnswerNs);
+        shm::query_service(running->files.socket, abi::ControlType::kQueryStatus, kAnswerNs);
     if (!report) return fail(kProgram, report.error());
     if (command.output == "json") {
       std::puts(report->c_str());

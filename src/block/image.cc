@@ -33,7 +33,14 @@ bool same_time(const timespec& a, const timespec& b) noexcept {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+base::Error wrong_type(const std::string& name) {
+  return {ErrorKind::kInvalid,
+          "the image " + name + " is neither a regular file nor a block device"};
+}
+
 base::Error open_error(int number, const std::string& path) {
+  // A folder cannot be opened for direct reads either, but that is not what is wrong with it.
+  if (std::error_code error; std::filesystem::is_directory(path, error)) return wrong_type(path);
   auto error = base::Error::from_errno(number, "open the image " + path);
   if (number == ENOENT) {
     return std::move(error).advise("make one: dd if=/dev/urandom of=disk1.img bs=1M count=256");
@@ -83,8 +90,7 @@ base::Status Image::measure() {
   } else if (S_ISREG(seen_.st_mode)) {
     bytes_ = static_cast<std::uint64_t>(seen_.st_size);
   } else {
-    return base::fail(ErrorKind::kInvalid,
-                      "the image " + name_ + " is neither a regular file nor a block device");
+    return base::fail(wrong_type(name_));
   }
   if (bytes_ == 0) return base::fail(ErrorKind::kInvalid, "the image " + name_ + " is empty");
   if (bytes_ % 512 != 0 || bytes_ > kMaxImageBytes) {

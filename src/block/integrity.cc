@@ -118,10 +118,17 @@ base::Result<IntegrityFiles> sort_out(std::span<const std::string> paths) {
   if (files.data.empty()) {
     FL_TRY(const auto sectors, read_sectors(files.sectors));
     const std::uint64_t bytes = sectors.size() * kSector;
-    files.data = take([bytes](const std::string& path) {
+    const auto fits = [bytes](const std::string& path) {
       std::error_code error;
       return std::filesystem::file_size(path, error) == bytes && !error;
-    });
+    };
+    if (std::count_if(rest.begin(), rest.end(), fits) > 1) {
+      return base::fail(base::Error(ErrorKind::kInvalid, rest[0] + " and " + rest[1] +
+                                                             " have the same size: which is the "
+                                                             "image does not show")
+                            .advise("name the other read.PID"));
+    }
+    files.data = take(fits);
   }
   if (files.data.empty() || rest.size() != 1) {
     return base::fail(ErrorKind::kInvalid,

@@ -91,6 +91,10 @@ void ReadPath::forget() noexcept {
   hits_before_ += cache_.hits();
   lookups_before_ += cache_.lookups();
   cache_.clear();
+  // Nor may a later read join one that is under way and may carry what was there before.
+  for (const Flight& flight : flights_) {
+    if (flight.count > 0) misses_.detach(flight.sector, flight.count);
+  }
   ++epoch_;
 }
 

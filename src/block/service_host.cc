@@ -152,6 +152,9 @@ base::Status ServiceHost::Desk::control() {
     if (files[1].revents != 0 && options_.on_signal && options_.on_signal()) service_.drain();
     FL_TRY(const bool more, acceptor_->turn(0));
     if (!more) return {};
+    // The client has its copies now; ours would keep its memory beyond its death.
+    segment_.reset();
+    doorbell_.reset();
   }
 }
 
@@ -166,10 +169,10 @@ base::Result<shm::Admission> ServiceHost::Desk::on_hello(const shm::PeerIdentity
   const auto sizes = shm::clamp_sizes(wanted, options_.limits.slots, options_.limits.data_bytes);
   ClientIdentity identity{next_client_, hello.weight, peer, hello.name};
   FL_TRY(auto port, ClientPort::create(std::move(identity), sizes, generation_));
+  FL_TRY(doorbell_, port->copy_doorbell_fd());
+  segment_ = port->release_segment_fd();
   ++next_client_;
   ++connected_;
-  segment_ = port->release_segment_fd();
-  FL_TRY(doorbell_, port->copy_doorbell_fd());
   const shm::Admission admission{.client = port->identity().number,
                                  .generation = generation_,
                                  .segment_bytes = port->segment_bytes(),

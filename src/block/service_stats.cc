@@ -2,9 +2,13 @@
 #include "block/service_stats.h"
 
 #include "base/json.h"
+#include "fairlead/abi/control.h"
 
 namespace fairlead::block {
 namespace {
+
+// A report travels in one message; clients beyond that are counted but not listed.
+constexpr std::size_t kMostBeforeClient = abi::kMaxReportBytes - 2048;
 
 void add_latency(base::JsonWriter& json, const base::Histogram& latency) {
   json.key("latency_ns").begin_object();
@@ -59,8 +63,11 @@ std::string report(const ServiceStats& stats) {
       .member("enters", stats.enters)
       .member("sleeps", stats.sleeps);
   add_latency(json, stats.latency_ns);
-  json.key("clients").begin_array();
-  for (const ClientStats& client : stats.clients) add_client(json, client);
+  json.member("clients_connected", stats.clients.size()).key("clients").begin_array();
+  for (const ClientStats& client : stats.clients) {
+    if (out.size() > kMostBeforeClient) break;
+    add_client(json, client);
+  }
   json.end_array().end_object();
   return out;
 }

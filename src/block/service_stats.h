@@ -52,7 +52,7 @@ struct ServiceStats {
   }
 };
 
-// One JSON object.
+// One JSON object, at most abi::kMaxReportBytes: clients that do not fit are only counted.
 std::string report(const ServiceStats& stats);
 
 }  // namespace fairlead::block

@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong command lines and wrong surroundings: one line, the stated exit code, nothing left."""
+import os
+import shutil
+import subprocess
+import unittest
+
+from house import House, PROGRAMS, SANITIZED
+
+FAILED, USAGE = 1, 2
+
+
+class Commands(House):
+    def left(self):
+        found = set(os.listdir(self.folder)) - {"disk1.img"}
+        return sorted(found)
+
+    def refused(self, code, hint, program, *arguments, **options):
+        with self.subTest(program=program, arguments=arguments):
+            before = self.left()
+            result = self.run_program(program, *arguments, **options)
+            self.one_line_error(result, code)
+            self.assertTrue(result.stderr.startswith(f"fairlead-{program.split('-')[-1]}: ")
+                            or program == "fairlead", result.stderr)
+            self.assertIn(hint, result.stderr)
+            self.assertIn(self.left(), (before, sorted(set(before) | {"run"})))
+            self.assertIsNone(self.service_pid())
+            if os.path.isdir(self.runtime):
+                self.assertNotIn("block.sock", os.listdir(self.runtime))
+
+    def test_client_arguments(self):
+        for threads in ("0", "-1", "x", "", "1.5", "1e3", "10001", "99999999999999999999"):
+            self.refused(USAGE, "threads", "fairlead-client", threads, "10")
+        for requests in ("0", "-1", "x", "", "1.5", "1000000000001", "99999999999999999999"):
+            self.refused(USAGE, "requests", "fairlead-client", "1", requests)
+        self.refused(USAGE, "threads", "fairlead-client")
+        self.refused(USAGE, "requests", "fairlead-client", "4")
+        self.refused(USAGE, "requests", "fairlead-client", "4", "--duration", "1s")
+        self.refused(USAGE, "", "fairlead-client", "4", "10", "20")
+        self.refused(USAGE, "pattern", "fairlead-client", "4", "10", "--pattern", "zipf:x")
+        self.refused(USAGE, "weight", "fairlead-client", "4", "10", "--weight", "0")
+        self.refused(USAGE, "weight", "fairlead-client", "4", "10", "--weight", "1001")
+        self.refused(USAGE, "reconnect", "fairlead-client", "4", "10", "--reconnect", "-1s")
+        self.refused(USAGE, "poll", "fairlead-client", "4", "10", "--poll", "fast")
+        self.refused(USAGE, "output", "fairlead-client", "4", "10", "-o", "xml")
+        self.refused(USAGE, "", "fairlead-client", "4", "10", "--no-such-option")
+        self.refused(USAGE, "seed", "fairlead-client", "4", "10", "--seed", "-1")
+
+    def test_service_arguments(self):
+        self.image()
+        self.refused(USAGE, "", "fairlead-service")
+        self.refused(USAGE, "", "fairlead-service", "begin")
+        self.refused(USAGE, "", "fairlead-service", "start", "disk1.img")
+        for option, values in {
+                "--queue-depth": ("0", "-1", "4097", "x"), "--max-clients": ("0", "4097", "x"),
+                "--max-slots": ("1", "4097"), "--max-data": ("511", "65537"),
+                "--engine": ("fast",), "--idle-timeout": ("-1", "x"), "--poll": ("-1ms",),
+                "--cache-bytes": ("-1", "1KB", "x")}.items():
+            for value in values:
+                self.refused(USAGE, option, "fairlead-service", "start", option, value)
+        self.refused(USAGE, "", "fairlead-service", "status", "-o", "xml")
+        for name in ("../x", "a/b", ".hidden", "", "x" * 65, "a b"):
+            self.refused(FAILED, "name", "fairlead-service", "start", "--name", name)
+
+    def test_integrity_arguments(self):
+        self.refused(USAGE, "", "fairlead-integrity")
+        self.refused(USAGE, "", "fairlead-integrity", "a", "b")
+        self.refused(USAGE, "", "fairlead-integrity", "a", "b", "c", "d")
+        self.refused(FAILED, "", "fairlead-integrity", "a", "b", "c")
+
+    def test_the_front_command(self):
+        result = self.run_program("fairlead", "nonsense")
+        self.one_line_error(result, USAGE)
+        for arguments in ((), ("--wrong",), ("../service",)):
+            result = self.run_program("fairlead", *arguments)
+            self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
+
+    def test_help_and_version_are_no_errors(self):
+        for program in ("fairlead", "fairlead-service", "fairlead-client", "fairlead-integrity"):
+            self.assertIn("--help" if program == "fairlead" else "OPTIONS",
+                          self.ok(program, "--help"))
+            self.assertRegex(self.ok(program, "--version"), rf"\A{program} \d+\.\d+\.\d+\n\Z")
+
+    def test_images(self):
+        def start(hint, image, code=FAILED, **options):
+            self.refused(code, hint, "fairlead-service", "start", "--image", image, **options)
+
+        start("dd if=/dev/urandom", "none.img")
+        start("is empty", self.image("empty", sectors=0))
+        os.unlink(self.path("empty"))
+        os.truncate(self.image(sectors=4), 1000)
+        start("has 1000 bytes", "disk1.img")
+        start("neither a regular file nor a block device", self.folder)
+        start("null:12", "null:12")
+        start("null:x", "null:x")
+        start("", "")
+        start("", "/dev/null")
+        start("", "/proc/version")
+
+    def test_a_file_system_without_direct_reads(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to mount")
+        os.mkdir(self.path("ram"))
+        mounted = subprocess.run(["mount", "-t", "ramfs", "none", self.path("ram")],
+                                 capture_output=True, check=False)
+        if mounted.returncode != 0:
+            self.skipTest("may not mount ramfs here")
+        try:
+            image = self.image("ram/disk.img", sectors=16)
+            result = self.run_program("service", "start", "--image", image)
+            if result.returncode == 0:
+                self.stop()
+                self.skipTest("this kernel reads ramfs directly")
+            self.one_line_error(result, FAILED)
+            self.assertIn("O_DIRECT", result.stderr)
+            self.assertIn("ext4", result.stderr)
+        finally:
+            subprocess.run(["umount", self.path("ram")], check=True)
+
+    def test_without_permission(self):
+        if os.geteuid() != 0 or not shutil.which("setpriv"):
+            self.skipTest("needs root and setpriv")
+        os.chmod(self.image(), 0o600)
+        os.chmod(self.folder, 0o777)
+        program = self.path("service-of-another")
+        shutil.copy(os.path.join(PROGRAMS, "fairlead-service"), program)
+        result = self.run_program(shutil.which("setpriv"), "--reuid=65534", "--regid=65534",
+                                  "--clear-groups", program, "start")
+        self.one_line_error(result, FAILED)
+        self.assertIn("Permission denied", result.stderr)
+
+    def test_without_a_service(self):
+        self.refused(FAILED, "no service", "fairlead-client", "1", "1")
+        self.refused(FAILED, "no service 'block' is running", "fairlead-service", "stop")
+        self.refused(FAILED, "no service 'block' is running", "fairlead-service", "status")
+        self.image()
+        self.start()
+        self.ok("client", 1, 10, "--no-files")
+        self.stop()
+        self.refused(FAILED, "", "fairlead-client", "1", "1")
+        self.refused(FAILED, "the last one ended with hit ratio", "fairlead-service", "stop")
+
+    def test_a_second_start_names_the_first(self):
+        self.image()
+        self.start()
+        pid = self.service_pid()
+        for _ in range(2):
+            result = self.run_program("service", "start")
+            self.one_line_error(result, FAILED)
+            self.assertIn(str(pid), result.stderr)
+            self.assertIn("--name", result.stderr)
+        self.assertEqual(self.service_pid(), pid)
+        self.served()
+        self.stop()
+
+    def test_many_starts_at_once_make_one_service(self):
+        self.image()
+        starts = [self.spawn("service", "start") for _ in range(6)]
+        codes = []
+        for start in starts:
+            _, err = start.communicate(timeout=60)
+            codes.append(start.returncode)
+            self.assertRegex(err, r"\A([^\n]+\n)?\Z")
+        self.assertEqual(sorted(codes), [0] + [1] * 5)
+        self.served()
+        self.stop()
+
+    def test_a_client_that_cannot_write_its_files(self):
+        self.image()
+        self.start()
+        os.mkdir(self.path("gone"))
+        for folder in ("/proc", self.path("gone")):
+            client = self.spawn("client", 1, 5, cwd=folder) if folder == "/proc" else \
+                self.spawn("/bin/sh", "-c", f'rmdir "$PWD"; exec {PROGRAMS}/client 1 5', cwd=folder)
+            out, err = client.communicate(timeout=60)
+            self.assertEqual((client.returncode, out), (FAILED, ""), err)
+            self.assertRegex(err, r"\Afairlead-client: create sectors\.\d+: [^\n]+\n\Z")
+        self.assertEqual(self.left(), ["run"])
+        self.stop()
+
+    def test_a_full_disk_leaves_no_half_files(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to mount")
+        self.image()
+        self.start()
+        os.mkdir(self.path("small"))
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none",
+                                  self.path("small")], capture_output=True, check=False)
+        if mounted.returncode != 0:
+            self.skipTest("may not mount tmpfs here")
+        try:
+            result = self.run_program("client", 2, 1000, cwd=self.path("small"))
+            self.one_line_error(result, FAILED)
+            self.assertIn("No space left", result.stderr)
+            self.assertEqual(os.listdir(self.path("small")), [])
+        finally:
+            subprocess.run(["umount", self.path("small")], check=True)
+        self.stop()
+
+    def test_more_requests_than_memory(self):
+        self.image()
+        self.start()
+        for requests in (10**12, 10**10):
+            result = self.run_program("client", 2, requests)
+            self.one_line_error(result, FAILED)
+            self.assertIn("more memory than is free", result.stderr)
+        self.assertEqual(self.left(), ["run"])
+        self.served()
+        self.stop()
+
+    def test_more_threads_than_the_system_gives(self):
+        if SANITIZED:
+            self.skipTest("the sanitizer needs threads of its own")
+        import resource
+        self.image()
+        self.start()
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        result = self.run_program("client", 10000, 10000, preexec_fn=limit)
+        self.one_line_error(result, FAILED)
+        self.assertEqual(self.left(), ["run"])
+        self.served()
+        self.stop()
+
+    def test_ten_thousand_threads(self):
+        self.image()
+        self.start()
+        self.verify(self.spawn("client", 2000 if SANITIZED else 10000, 20000), requests=20000)
+        self.stop()
+
+    def test_a_runtime_folder_that_is_none(self):
+        self.image()
+        with open(self.runtime, "w", encoding="ascii") as file:
+            file.write("x")
+        result = self.run_program("service", "start")
+        self.one_line_error(result, FAILED)
+        self.runtime = self.path("x" * 120)
+        self.environment["FAIRLEAD_RUNTIME_DIR"] = self.runtime
+        result = self.run_program("service", "start")
+        self.one_line_error(result, FAILED)
+
+
+if __name__ == "__main__":
+    unittest.main()
