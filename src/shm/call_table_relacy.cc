@@ -241,14 +241,14 @@ int check() {
       {"alone, sleeps", 0, kBound, 3, run_test<AloneTest<false, 1>>},
       {"alone, polls", 0, kBound, 3, run_test<AloneTest<true, 1>>},
       {"shared, sleeps, 1 call", 0, kBound, 1, run_test<SharedTest<false, 1>>},
-      {"shared, sleeps, 1 call", 300'000, kRandom, 0, run_test<SharedTest<false, 1>>},
-      {"shared, sleeps, 2 calls", 300'000, kRandom, 0, run_test<SharedTest<false, 2>>},
-      {"shared, polls, 2 calls", 300'000, kRandom, 0, run_test<SharedTest<true, 2>>},
-      {"restart, sleeps", 300'000, kRandom, 0, run_test<RestartTest<false, 1>>},
-      {"restart, polls", 300'000, kRandom, 0, run_test<RestartTest<true, 2>>},
-      {"close, sleeps", 300'000, kRandom, 0, run_test<CloseTest<false>>},
-      {"close, polls", 300'000, kRandom, 0, run_test<CloseTest<true>>},
-      {"hostile", 300'000, kRandom, 0, run_test<HostileTest>},
+      {"shared, sleeps, 1 call", 150'000, kRandom, 0, run_test<SharedTest<false, 1>>},
+      {"shared, sleeps, 2 calls", 150'000, kRandom, 0, run_test<SharedTest<false, 2>>},
+      {"shared, polls, 2 calls", 150'000, kRandom, 0, run_test<SharedTest<true, 2>>},
+      {"restart, sleeps", 150'000, kRandom, 0, run_test<RestartTest<false, 1>>},
+      {"restart, polls", 150'000, kRandom, 0, run_test<RestartTest<true, 2>>},
+      {"close, sleeps", 150'000, kRandom, 0, run_test<CloseTest<false>>},
+      {"close, polls", 150'000, kRandom, 0, run_test<CloseTest<true>>},
+      {"hostile", 150'000, kRandom, 0, run_test<HostileTest>},
   });
   model.must_hold(Site::kLeadTake, Site::kPauseSee);
   model.must_catch_orders(Site::kLeadTake, Site::kPauseSee, {});
