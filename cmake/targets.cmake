@@ -150,7 +150,7 @@ endfunction()
 # fl_model(PROGRAM MODULE SOURCE): a Relacy model check; Relacy predates today's warnings.
 function(fl_model program module source)
   add_executable(${program} ${source})
-  target_include_directories(${program} SYSTEM PRIVATE ${RELACY_INCLUDE} ${RELACY_INCLUDE}/relacy)
+  target_include_directories(${program} SYSTEM PRIVATE ${RELACY_INCLUDE})
   target_compile_options(${program} PRIVATE -w -O2)
   target_link_libraries(${program} PRIVATE fl_${module})
   add_test(NAME ${program} COMMAND ${program})

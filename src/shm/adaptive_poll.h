@@ -15,8 +15,11 @@
 // Times in nanoseconds.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+
+#include "shm/platform.h"
 
 namespace fairlead::shm {
 
@@ -26,9 +29,11 @@ struct PollLimits {
   std::int64_t brief_ns = 100'000;    // waits up to this are too short to sleep for
 };
 
-class AdaptivePoll {
+// P gives the clock and the yield (platform.h).
+template <typename P>
+class BasicAdaptivePoll {
  public:
-  explicit AdaptivePoll(const PollLimits& limits) noexcept : limits_(limits) {}
+  explicit BasicAdaptivePoll(const PollLimits& limits) noexcept : limits_(limits) {}
 
   // The peer's hint has moved (a new segment); only while nobody waits.
   void heed(const std::atomic<std::uint32_t>& may_poll) noexcept { may_poll_ = &may_poll; }
@@ -52,6 +57,12 @@ class AdaptivePoll {
   std::int64_t budget_ns() const noexcept;
 
  private:
+  static constexpr int kPauses = 32;  // about a microsecond
+  static constexpr std::int64_t kLeastBudgetNs = 20'000;
+  static constexpr std::int64_t kFirstLookNs = 500;
+  static constexpr int kLeastPenalty = 256;  // waits slept through; a lost time slice costs as much
+  static constexpr int kMostPenalty = 16'384;
+
   void record(std::int64_t wait_ns) noexcept;
   bool begin_yielding(std::int64_t now) noexcept;
 
@@ -65,5 +76,69 @@ class AdaptivePoll {
   int crowded_waits_ = 0;    // still to be slept through
   int crowded_penalty_ = 0;  // how many the next time; doubles each time
 };
+
+using AdaptivePoll = BasicAdaptivePoll<Production>;
+
+template <typename P>
+std::int64_t BasicAdaptivePoll<P>::budget_ns() const noexcept {
+  const std::int64_t average = average_ns();
+  if (average > limits_.max_ns) return 0;
+  return std::clamp(4 * average, std::min(kLeastBudgetNs, limits_.max_ns), limits_.max_ns);
+}
+
+template <typename P>
+bool BasicAdaptivePoll<P>::again() noexcept {
+  if (limits_.max_ns == 0) {
+    began_ns_ = P::now_ns();
+    return false;
+  }
+  if (++looks_ < kPauses) {
+    cpu_relax();
+    return true;
+  }
+  const std::int64_t now = P::now_ns();
+  if (began_ns_ == 0) {
+    if (!begin_yielding(now)) return false;
+  } else if (now - looked_ns_ > limits_.crowded_ns) {
+    crowded_penalty_ = std::max(crowded_penalty_, kLeastPenalty);
+    crowded_waits_ = crowded_penalty_;
+    crowded_penalty_ = std::min(2 * crowded_penalty_, kMostPenalty);
+    return false;
+  }
+  if (now >= until_ns_) return false;
+  looked_ns_ = now;
+  P::yield();
+  return true;
+}
+
+template <typename P>
+bool BasicAdaptivePoll<P>::begin_yielding(std::int64_t now) noexcept {
+  began_ns_ = now;
+  until_ns_ = now + budget_ns();
+  if (crowded_waits_ > 0) {
+    --crowded_waits_;
+    return false;
+  }
+  return may_poll_ == nullptr || may_poll_->load(std::memory_order_relaxed) != 0;
+}
+
+template <typename P>
+void BasicAdaptivePoll<P>::answered() noexcept {
+  if (began_ns_ == 0) return record(kFirstLookNs);
+  if (crowded_penalty_ > kLeastPenalty) --crowded_penalty_;
+  record(P::now_ns() - began_ns_);
+}
+
+template <typename P>
+void BasicAdaptivePoll<P>::slept() noexcept {
+  record(P::now_ns() - began_ns_);
+}
+
+template <typename P>
+void BasicAdaptivePoll<P>::record(std::int64_t wait_ns) noexcept {
+  const std::int64_t wait = std::min(wait_ns, 2 * limits_.max_ns);
+  const std::int64_t average = average_ns();
+  average_ns_.store(average + (wait - average) / 8, std::memory_order_relaxed);
+}
 
 }  // namespace fairlead::shm

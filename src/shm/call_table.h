@@ -60,13 +60,13 @@ class CallTable {
     Call& call = calls_[slot];
     const std::lock_guard lock(post_mutex_);
     request.id = ++sequence_ << kSlotBits | slot;
-    call.request = request;
-    call.outcome = Outcome::kAnswered;
+    P::write(call.request, request);
+    P::write(call.outcome, closed_ ? Outcome::kClosed : Outcome::kAnswered);
     if (closed_) {
-      call.outcome = Outcome::kClosed;
       set<Site::kCallPost>(call, CallState::kDone);
       return false;
     }
+    // Released although an honest answer comes by way of the ring: one that was guessed does not.
     set<Site::kCallPost>(call, CallState::kPosted);
     requests_.push(request);
     return requests_.publish();
@@ -84,14 +84,16 @@ class CallTable {
       }
     }
     response = P::read(call.response);
-    return call.outcome;
+    return P::read(call.outcome);
   }
 
+  // Released: what the caller copied from the data area, which pause() may take away.
   void release(std::uint32_t slot) noexcept {
     set<Site::kCallFree>(calls_[slot], CallState::kFree);
   }
 
-  // Stops all traffic; returns when no thread touches the ring or an answered call's data.
+  // Stops all traffic; returns when no thread touches the ring or an answered call's data.  The flag
+  // itself orders nothing: the leader is woken until it has seen it, and the lead orders the rest.
   void pause() noexcept {
     P::template store<Site::kPause>(paused_, std::uint32_t{1});
     while (!take_lead()) {
@@ -111,7 +113,7 @@ class CallTable {
     responses_ = responses;
     closed_ = false;
     for (std::uint32_t slot = 0; slot < slot_count_; ++slot) {
-      if (see(calls_[slot]) != CallState::kFree) requests_.push(calls_[slot].request);
+      if (see(calls_[slot]) != CallState::kFree) requests_.push(P::read(calls_[slot].request));
     }
     return requests_.publish();
   }
@@ -121,7 +123,7 @@ class CallTable {
     closed_ = true;
     for (std::uint32_t slot = 0; slot < slot_count_; ++slot) {
       if (see(calls_[slot]) == CallState::kFree) continue;
-      calls_[slot].outcome = Outcome::kClosed;
+      P::write(calls_[slot].outcome, Outcome::kClosed);
       finish(calls_[slot]);
     }
   }
@@ -136,9 +138,9 @@ class CallTable {
  private:
   struct alignas(64) Call {
     Word state{static_cast<std::uint32_t>(CallState::kFree)};
-    Outcome outcome = Outcome::kAnswered;
+    typename P::template Entry<Outcome> outcome{};
     typename P::template Entry<Response> response{};
-    Request request{};
+    typename P::template Entry<Request> request{};
   };
 
   static constexpr int kSlotBits = 16;
@@ -210,13 +212,13 @@ class CallTable {
     if (slot >= slot_count_) return fault();
     Call& call = calls_[slot];
     const CallState now = see(call);
-    if (now == CallState::kFree || now == CallState::kDone || call.request.id != response.id) {
-      return fault();
-    }
+    if (now == CallState::kFree || now == CallState::kDone) return fault();
+    if (P::read(call.request).id != response.id) return fault();
     P::write(call.response, response);
     finish(call);
   }
 
+  // Released: the response and the outcome.  Nothing of the sleeper is read, so nothing is acquired.
   void finish(Call& call) noexcept {
     const auto before = static_cast<CallState>(
         P::template exchange<Site::kCallDeliver>(call.state, raw(CallState::kDone)));
@@ -247,6 +249,8 @@ class CallTable {
     // Nobody leads any more?  Then nobody may ever wake us: get up again.
     if (P::template load<Site::kLeadCheck>(leader_) == 0) {
       change<Site::kCallRise>(call, CallState::kAsleep, CallState::kPosted);
+      // Whoever pauses is about to take the lead: do not keep its core from it.
+      if (paused()) P::yield();
     }
     while (see(call) == CallState::kAsleep) {
       P::wait(call.state, raw(CallState::kAsleep), kForever, FutexScope::kPrivate);

@@ -26,8 +26,15 @@ class Producer {
   using Entry = typename P::template Entry<T>;
 
   Producer() = default;
-  Producer(Word& produced, Word& peer_event, Entry* entries, std::uint32_t slot_count) noexcept
-      : produced_(&produced), event_(&peer_event), entries_(entries), mask_(slot_count - 1) {}
+  // `first`: where the indices begin; zero, except in tests that begin before the wrap at 2^32.
+  Producer(Word& produced, Word& peer_event, Entry* entries, std::uint32_t slot_count,
+           std::uint32_t first = 0) noexcept
+      : produced_(&produced),
+        event_(&peer_event),
+        entries_(entries),
+        mask_(slot_count - 1),
+        next_(first),
+        published_(first) {}
 
   // Writes an entry; the peer sees it after publish().  The caller bounds what is in flight to
   // slot_count, so there is always room.
@@ -64,9 +71,13 @@ class Consumer {
   using Entry = typename P::template Entry<T>;
 
   Consumer() = default;
-  Consumer(Word& peer_produced, Word& event, const Entry* entries,
-           std::uint32_t slot_count) noexcept
-      : produced_(&peer_produced), event_(&event), entries_(entries), mask_(slot_count - 1) {}
+  Consumer(Word& peer_produced, Word& event, const Entry* entries, std::uint32_t slot_count,
+           std::uint32_t first = 0) noexcept
+      : produced_(&peer_produced),
+        event_(&event),
+        entries_(entries),
+        mask_(slot_count - 1),
+        consumed_(first) {}
 
   // Copies up to out.size() entries.  Returns how many, or kFault.
   int take(std::span<T> out) noexcept {

@@ -105,7 +105,10 @@ base::Result<RingMap> map_ring(const Segment& segment, std::uint64_t generation,
   if (shared->version_major != abi::kSegmentMajor || shared->features != 0) {
     return base::fail(refuse("has a version this program does not know").error());
   }
-  if (shared->generation != generation || shared->section_count != kSections) {
+  constexpr std::uint32_t kHeaderBytes =
+      sizeof(abi::SegmentHeader) + kSections * sizeof(abi::Section);
+  if (shared->generation != generation || shared->section_count != kSections ||
+      shared->segment_bytes != segment.size() || shared->header_bytes != kHeaderBytes) {
     return base::fail(refuse("is not the one that was announced").error());
   }
   abi::Section sections[kSections];
