@@ -33,6 +33,14 @@ class Options:
             raise Failed("BENCH_ROUNDS and BENCH_SECONDS have to be greater than 0")
 
 
+def wait_until(what, condition, seconds=30.0):
+    """Asks `condition` again and again; fails if it is not true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failed(f"{what}: not within {seconds:g} s")
+
+
 class Usage:
     """Processor time and voluntary switches of the children waited for since it was made."""
 
@@ -77,11 +85,19 @@ class Service:
         return report
 
     def cpu_ns(self):
+        """Time that its threads have had on a processor."""
+        names = glob.glob(f"/proc/{self.pid}/task/*/schedstat")
+        if not names:
+            raise Failed(f"the service's processor time is not to be had (pid {self.pid})")
         total = 0
-        for name in glob.glob(f"/proc/{self.pid}/task/*/schedstat"):
+        for name in names:
             with open(name, encoding="ascii") as file:
                 total += int(file.read().split()[0])
         return total
+
+    def served(self):
+        """The pids of the clients that have had an answer."""
+        return {client["pid"] for client in self.status()["clients"] if client["answered"]}
 
     def alive(self):
         try:
@@ -166,10 +182,11 @@ class Bench:
         known = self.commands.setdefault(self.row, {})
         known.setdefault(re.sub(r"\d+", "N", line), line)
 
-    def run(self, argv, timeout=0.0):
+    def run(self, argv, timeout=0.0, note=True):
         """Runs to the end; its standard output."""
         argv = [str(word) for word in argv]
-        self.note_command(argv)
+        if note:
+            self.note_command(argv)
         limit = 60 + 3 * (timeout or self.options.seconds)
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors,
@@ -204,8 +221,14 @@ class Bench:
         return out.decode()
 
     def end(self, process):
-        """Kills one that spawn() gave."""
+        """Kills one that spawn() gave, which must not have ended by itself."""
+        if process.poll() is not None:
+            self._check(process.args, process.returncode or "no error", process.stderr.read())
         process.kill()
+        self.bury(process)
+
+    def bury(self, process):
+        """Waits for one that was killed."""
         process.communicate()
         self._live.remove(process)
 
@@ -246,15 +269,22 @@ class Bench:
         return [self.product("fairlead-client"), threads, "--duration", f"{seconds * 1000:.0f}ms",
                 "--no-files", "-o", "json", *arguments]
 
-    def client(self, threads, *arguments, seconds=None, warm=True):
-        """A warm-up that is thrown away, then the client's report."""
-        if warm:
-            self.run(self.client_argv(threads, self.options.warm_up, *arguments))
-        length = seconds or self.options.seconds
-        return self.sane(self.run(self.client_argv(threads, length, *arguments), length))
+    def warm_up(self, threads, *arguments):
+        """A run that is thrown away."""
+        self.run(self.client_argv(threads, self.options.warm_up, *arguments), note=False)
 
-    def spawn_client(self, threads, seconds, *arguments):
-        return self.spawn(self.client_argv(threads, seconds, *arguments))
+    def measure(self, threads, *arguments):
+        """The client's report."""
+        return self.sane(self.run(self.client_argv(threads, self.options.seconds, *arguments)))
+
+    def client(self, threads, *arguments):
+        """A warm-up, then the client's report."""
+        self.warm_up(threads, *arguments)
+        return self.measure(threads, *arguments)
+
+    def spawn_client(self, threads, *arguments):
+        """A client that runs until it is killed with end()."""
+        return self.spawn(self.client_argv(threads, 120, *arguments))
 
     @staticmethod
     def sane(text):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """benchmarks.md: what is worse than a peer first, then every figure, then how it came about."""
+import statistics
+
 from figures import number
 from rows import ROWS
 
@@ -34,7 +36,7 @@ def side(e, rounds):
     """The median of one side; times in units that people read."""
     if not rounds:
         return "–"
-    value = sorted(rounds)[len(rounds) // 2]
+    value = statistics.median(rounds)
     if e["unit"] == "ns":
         return f"{number(value / 1000)} µs"
     if e["unit"] == "s":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Row 7: notifications a request."""
+import os
 import re
-import tempfile
 
 from figures import entry
 from harness import Failed, Usage
@@ -11,12 +11,14 @@ THREADS = 64
 
 def futex_calls(bench):
     """Futex calls a request of a client under strace, and how much slower it was for it."""
-    with tempfile.NamedTemporaryFile(mode="r", dir=bench.out) as counts:
-        argv = ["strace", "-f", "-c", "--seccomp-bpf", "-e", "trace=futex", "-o", counts.name,
-                *bench.client_argv(THREADS, bench.options.seconds)]
-        report = bench.sane(bench.run(argv))
-        found = re.search(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).*\bfutex$", counts.read(),
+    counts = os.path.join(bench.out, "strace.counts")
+    report = bench.sane(bench.run(
+        ["strace", "-f", "-c", "--seccomp-bpf", "-e", "trace=futex", "-o", counts,
+         *bench.client_argv(THREADS, bench.options.seconds)]))
+    with open(counts, encoding="utf-8") as file:
+        found = re.search(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).*\bfutex$", file.read(),
                           re.MULTILINE)
+    os.remove(counts)
     if not found:
         raise Failed("strace counted no futex calls")
     return int(found.group(1)) / report["requests"], report["requests_per_second"]
@@ -26,9 +28,9 @@ def notifications(bench):
     shared, sleeps, traced, slower = [], [], [], []
     with bench.service(bench.image) as service:
         for _ in range(bench.options.rounds):
-            bench.run(bench.client_argv(THREADS, bench.options.warm_up))
+            bench.warm_up(THREADS)
             before, usage = service.status(), Usage()
-            report = bench.client(THREADS, warm=False)
+            report = bench.measure(THREADS)
             sleeps.append(usage.sleeps() / report["requests"])
             after = service.status()
             count = sum(after[name] - before[name] for name in ("doorbells", "wakes"))

@@ -6,9 +6,9 @@ from harness import Usage
 
 def ours(bench, service, threads):
     """Requests a second; with the processor seconds a request of service and client."""
-    bench.run(bench.client_argv(threads, bench.options.warm_up))
+    bench.warm_up(threads)
     usage, before = Usage(), service.cpu_ns()
-    report = bench.client(threads, warm=False)
+    report = bench.measure(threads)
     cpu = usage.seconds() + (service.cpu_ns() - before) / 1e9
     return report["requests_per_second"], cpu / report["requests"]
 

@@ -4,7 +4,7 @@ import statistics
 import time
 
 from figures import entry, jain
-from harness import Failed
+from harness import Failed, wait_until
 
 
 def answered_of(service, pids):
@@ -23,22 +23,16 @@ def rates(bench, service, clients):
     Counted by the service over a window in which all of them run, so that a client that started
     first or ended last does not count as favoured.
     """
-    length = bench.options.seconds
-    slack = 1.0 if bench.options.quick else 2.0
-    running = [bench.spawn_client(threads, bench.options.warm_up + length + slack, *arguments)
-               for threads, *arguments in clients]
+    running = [bench.spawn_client(threads, *arguments) for threads, *arguments in clients]
     pids = [process.pid for process in running]
-    deadline = time.monotonic() + 20
-    while {c["pid"] for c in service.status()["clients"] if c["answered"]} < set(pids):
-        if time.monotonic() > deadline:
-            raise Failed("the clients did not all get answers within 20 s")
-        time.sleep(0.01)
+    wait_until("all clients are served", lambda: service.served() >= set(pids))
     time.sleep(bench.options.warm_up)
     began, before = answered_of(service, pids)
-    time.sleep(length)
+    time.sleep(bench.options.seconds)
     ended, after = answered_of(service, pids)
     for process in running:
-        bench.sane(bench.finish(process))
+        bench.end(process)
+    wait_until("the clients have left", lambda: not service.status()["clients"])
     return [(b - a) / (ended - began) for a, b in zip(before, after)]
 
 
@@ -65,19 +59,15 @@ def shares(bench):
 
 
 def light_client(bench):
-    length = bench.options.seconds
     rounds, medians, curves = [], [], []
     with bench.service(bench.image) as service:
         for _ in range(bench.options.rounds):
             alone = bench.client(1)["latency_ns"]
-            heavy = bench.spawn_client(63, length + 2 * bench.options.warm_up + 1.5)
-            while not any(c["answered"] for c in service.status()["clients"]):
-                if heavy.poll() is not None:
-                    raise Failed("the client of 63 threads ended early")
+            heavy = bench.spawn_client(63)
+            wait_until("the heavy client is served", lambda pid=heavy.pid: pid in service.served())
             beside = bench.client(1)["latency_ns"]
-            if heavy.poll() is not None:
-                raise Failed("the client of 63 threads ended before the light one")
-            bench.sane(bench.finish(heavy))
+            bench.end(heavy)
+            wait_until("the heavy client has left", lambda: not service.status()["clients"])
             rounds.append((beside["p99"], alone["p99"]))
             medians.append((beside["p50"], alone["p50"]))
             curves.append((alone["histogram"], beside["histogram"]))
@@ -86,7 +76,7 @@ def light_client(bench):
     yield entry("6", "1 thread beside 63", "p50 to the same client's alone", medians,
                 better="lower", own=True, unit="ns")
     bench.series["latency"] = {
-        name: [statistics.median(curve[side][percent] for curve in curves) for percent in range(101)]
+        name: [statistics.median(curve[side][i] for curve in curves) for i in range(101)]
         for side, name in enumerate(["alone", "beside 63 threads"])}
 
 

@@ -6,7 +6,7 @@ import signal
 import time
 
 from figures import entry
-from harness import Failed
+from harness import Failed, wait_until
 
 IDLE_CLIENTS = 100
 
@@ -56,27 +56,19 @@ def memory_segments(service):
         return {line.split()[0] for line in file if "/memfd:" in line}
 
 
-def wait_until(what, condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Failed(f"{what}: not within {seconds:g} s")
-
-
 def reclaimed(bench, service):
     """Seconds from the kill of a busy client until the service has unmapped its memory."""
     before = memory_segments(service)
-    client = bench.spawn_client(16, 60)
-    wait_until("the client is served", lambda: any(
-        c["pid"] == client.pid and c["answered"] for c in service.status()["clients"]))
+    client = bench.spawn_client(16)
+    wait_until("the client is served", lambda: client.pid in service.served())
     its = memory_segments(service) - before
     if not its:
         raise Failed("the service maps no memory of the client")
     began = time.monotonic_ns()
-    client.kill()
+    os.kill(client.pid, signal.SIGKILL)  # end() would wait until it is gone
     wait_until("the dead client's memory is freed", lambda: not its & memory_segments(service))
     freed = (time.monotonic_ns() - began) / 1e9
-    bench.end(client)
+    bench.bury(client)
     return freed
 
 
