@@ -30,6 +30,9 @@ TEST(CallTableStress, EveryCallIsAnsweredWhenAllSleep) {
 TEST(CallTableStress, EveryCallIsAnsweredWhenTheLeaderPolls) {
   expect_all({.requests = kRequests, .threads = 8, .poll_ns = 1'000'000});
 }
+TEST(CallTableStress, EveryCallIsAnsweredOfMoreThreadsThanAWordHasMarks) {
+  expect_all({.requests = kRequests / 10 / 80 * 80, .threads = 80, .poll_ns = 0});
+}
 TEST(CallTableStress, EveryCallIsAnsweredOverRestarts) {
   expect_all({.requests = kRequests / 4,
               .threads = 4,
