@@ -73,6 +73,8 @@ class Crowd(House):
 
     def test_out_of_descriptors_it_refuses_serves_the_others_and_recovers(self):
         self.image()
+        if SANITIZED:
+            self.skipTest("the sanitizer itself needs descriptors to look at memory (pipe(2))")
         # Whichever of the descriptors that a client needs is the first one missing.
         for limit in (64, 65, 66, 67):
             with self.subTest(limit=limit):
