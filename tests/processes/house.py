@@ -261,6 +261,17 @@ class House(unittest.TestCase):
         return {"descriptors": self.descriptors(), "rings": self.rings(),
                 "memory": self.held_memory()}
 
+    def settled_resources(self):
+        """When what was asked last has left, too."""
+        last = [None, None, None]
+
+        def same():
+            last.append(self.resources())
+            return last[-1] == last[-2] == last[-3] == last[-4]
+
+        eventually(same, nap=0.03)
+        return last[-1]
+
     def back_to(self, baseline):
         last = {}
 
