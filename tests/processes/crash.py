@@ -160,7 +160,7 @@ class ClientsDie(House):
         eventually(lambda: not self.status()["clients"])
         baseline = self.settled_resources()
         lines = self.maps().count("\n")
-        steady = self.spawn("client", 4, 10_000_000, "--duration", "100s", "--no-files")
+        steady = self.spawn("client", 4, 10_000_000, "--duration", "1h", "--no-files")
         checked = self.spawn("client", 2, scaled(20000, 3000, 300000))
         chance = random.Random(7)
         doomed = []
