@@ -410,6 +410,14 @@ TEST_P(ServiceTest, SectorsThatVanishFailAloneAndComeBack) {
   ASSERT_EQ(::truncate(image_.c_str(), 1000 * 512), 0);
   clock_.advance_ns(base::kNanosPerSecond);
   EXPECT_EQ(client->read(1000, bytes), ReadStatus::kIoError);
+  auto front = RawFront::connect(service_->socket(), 2, 512);
+  ASSERT_TRUE(front);
+  front->push(front->read_of(0, 1001));
+  front->publish();
+  abi::BlockResponse response[1]{};
+  EXPECT_TRUE(eventually([&] { return front->take(response) == 1; }));
+  EXPECT_EQ(response[0].status, abi::BlockStatus::kIoError);
+  EXPECT_EQ(response[0].bytes, 0u);
   EXPECT_EQ(client->read(999, bytes), ReadStatus::kOk);
   EXPECT_TRUE(holds_sectors(bytes, 999, 1));
   EXPECT_EQ(client->read(kSectors, bytes), ReadStatus::kOutOfRange);

@@ -22,7 +22,7 @@ class Hostile(House):
         self.start()
         self.served()
         eventually(lambda: not self.status()["clients"])
-        self.baseline = self.resources()
+        self.baseline = self.settled_resources()
         self.millis = scaled(1500, 1500, 20000)
 
     def unharmed(self):
@@ -38,7 +38,6 @@ class Hostile(House):
             out, err = process.communicate(timeout=100)
             self.assertEqual((process.returncode, err), (0, ""))
         self.verify(victim)
-        self.assertEqual(self.status()["errors"] > 0, deed == "wild" or self.status()["errors"] > 0)
         return self.status()
 
     def test_bytes_that_change_while_they_are_read(self):

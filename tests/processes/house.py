@@ -223,8 +223,8 @@ class House(unittest.TestCase):
     def kill_service(self):
         pid = self.service_pid()
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: self.state(pid) in ("Z", "gone"))
-        self.reap()
+        # A dead leader is a zombie while its threads still hold the lock.
+        eventually(lambda: self.reap() or self.state(pid) == "gone")
 
     def status(self):
         """The report, asked by the bare protocol, which is faster than the program."""
@@ -260,6 +260,17 @@ class House(unittest.TestCase):
     def resources(self):
         return {"descriptors": self.descriptors(), "rings": self.rings(),
                 "memory": self.held_memory()}
+
+    def settled_resources(self):
+        """When what was asked last has left, too."""
+        last = [None, None, None]
+
+        def same():
+            last.append(self.resources())
+            return last[-1] == last[-2] == last[-3] == last[-4]
+
+        eventually(same, nap=0.03)
+        return last[-1]
 
     def back_to(self, baseline):
         last = {}
