@@ -60,7 +60,7 @@ int ClientPort::take(std::span<std::uint32_t> slots, std::int64_t now_ns) noexce
     const auto taken = static_cast<std::uint32_t>(count);
     outstanding_ += taken;
     core_ = batch_[taken - 1].core;
-    thinking_ -= std::min(thinking_, taken);
+    alone_ = outstanding_ == 1 ? std::min(alone_ + 1, kLoneRequests) : 0;
   }
   return count;
 }
@@ -69,7 +69,6 @@ void ClientPort::answer(std::uint32_t slot, abi::BlockStatus status, std::uint32
   responses_.push({taken_[slot].id, bytes, status, 0});
   taken_[slot].op = abi::BlockOp::kNone;
   --outstanding_;
-  ++thinking_;
   ++counts_.answered;
   if (status != abi::BlockStatus::kOk) ++counts_.errors;
 }

@@ -80,16 +80,15 @@ class ClientPort {
   ClientCounts& counts() noexcept { return counts_; }
   std::uint32_t outstanding() const noexcept { return outstanding_; }
 
-  // How many answers were given that no request has followed: about as many threads of the client
-  // run now.  The service forgets them when they stay silent.
-  std::uint32_t thinking() const noexcept { return thinking_; }
-  void forget_thinkers() noexcept { thinking_ = 0; }
+  // For some time now, each request came alone: one thread calls.
+  bool lone_caller() const noexcept { return alone_ == kLoneRequests; }
 
   // Where the caller of the last request ran: 1 + a processor's number, or 0; what the client says.
   std::uint16_t core_untrusted() const noexcept { return core_; }
 
  private:
   static constexpr std::uint64_t kSpareDoorbells = 16;
+  static constexpr std::uint32_t kLoneRequests = 16;
 
   ClientPort() = default;
   void connect();
@@ -105,7 +104,7 @@ class ClientPort {
   std::vector<abi::BlockRequest> batch_;
   ClientCounts counts_;
   std::uint32_t outstanding_ = 0;
-  std::uint32_t thinking_ = 0;
+  std::uint32_t alone_ = 0;  // requests in a row with no other in flight
   std::uint16_t core_ = 0;
   bool polling_allowed_ = false;
 };

@@ -2,7 +2,6 @@
 #include "block/service.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -17,9 +16,6 @@ namespace {
 constexpr std::size_t kIntakeBatch = 64;         // requests of one client a turn
 constexpr std::uint32_t kEmptyLooks = 4096;      // before a silent ring must ring its bell
 constexpr std::uint32_t kReservedFlights = 256;  // for clients past the depth, one each
-static const std::int64_t kSil = getenv("SIL") ? atoi(getenv("SIL")) : 20;
-const std::int64_t kSilenceNs = kSil * base::kNanosPerMicro;  // a wake-up and a request take less
-constexpr std::int64_t kThinkNs = 200 * base::kNanosPerMicro;
 constexpr std::int64_t kLookPeriodNs = base::kNanosPerSecond;
 
 // A watched descriptor: the orders' own, or a client by seat and number.
@@ -68,11 +64,6 @@ RunEnd Service::run() {
     }
     const bool at_rest = fair_.pending() == 0 && fair_.in_flight() == 0;
     if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) || idle()) break;
-    if (callers_wait_for_our_core()) {
-      polling_ = false;
-      rest();
-      continue;
-    }
     if (!std::exchange(polling_, true)) poll_.begin();
     if (poll_.again()) continue;
     polling_ = false;
@@ -181,7 +172,7 @@ int Service::take_from(ClientIndex index) {
     fault(index, "it broke the rules of the ring");
   } else if (count > 0) {
     seat.empty_looks = 0;
-    last_request_ns_ = moved_ns_ = now_ns_;
+    last_request_ns_ = now_ns_;
     totals_.requests += static_cast<std::uint64_t>(count);
     for (int i = 0; i < count; ++i) accept(index, slots[i]);
   }
@@ -251,7 +242,7 @@ bool Service::dispatch() {
 bool Service::reap() {
   EngineEvent events[64];
   const std::size_t count = reads_.engine().reap(events);
-  if (count > 0) moved_ns_ = now_ns_ = clock_.now_ns();
+  if (count > 0) now_ns_ = clock_.now_ns();
   for (std::size_t i = 0; i < count; ++i) {
     if (events[i].kind == EngineEvent::Kind::kReadable) {
       heard(events[i].token, events[i].result != 0);
@@ -319,19 +310,6 @@ void Service::share_polling() {
   for (const ClientIndex index : active_) seats_[index].port->allow_polling(allowed);
 }
 
-// Threads that were answered and stay silent may be waiting for the core that we look on from; a
-// yield gives it only to threads of our own scheduling group.  So sleep, until they ask again.
-bool Service::callers_wait_for_our_core() noexcept {
-  std::uint32_t thinking = 0;
-  for (const ClientIndex index : active_) thinking += seats_[index].port->thinking();
-  if (thinking == 0) return false;
-  const std::int64_t silence = clock_.now_ns() - moved_ns_;
-  if (silence < kSilenceNs) return false;
-  if (silence < kThinkNs) return true;
-  for (const ClientIndex index : active_) seats_[index].port->forget_thinkers();
-  return false;
-}
-
 // Every active client must ring from now on; true: none has anything for us.
 bool Service::arm_all() {
   bool nothing = true;
@@ -345,7 +323,7 @@ void Service::place() noexcept {
   if (limits_.poll_ns != 0) return;
   if (active_.size() == 1) {
     const ClientPort& port = *seats_[active_.front()].port;
-    if (port.outstanding() + port.thinking() <= 1) return core_.follow(port.core_untrusted());
+    if (port.lone_caller()) return core_.follow(port.core_untrusted());
   }
   core_.roam();
 }

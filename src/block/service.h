@@ -97,7 +97,6 @@ class Service {
 
   void activate(disk::ClientIndex index);
   void share_polling();
-  bool callers_wait_for_our_core() noexcept;
   bool arm_all();
   void place() noexcept;
   bool rest();
@@ -130,7 +129,6 @@ class Service {
   std::int64_t started_ns_ = 0;
   std::int64_t last_request_ns_ = 0;
   std::int64_t looked_ns_ = 0;
-  std::int64_t moved_ns_ = 0;  // last request taken or answer given
 
   // Between threads.
   Orders orders_;

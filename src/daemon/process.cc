@@ -148,7 +148,7 @@ Result<Readiness> detach(const DetachOptions& options) {
     wait_as_starter(options, for_starter);
   }
   for_starter.reset();
-  ::setsid();
+  if (!getenv("NOSETSID")) ::setsid();
   // A process that leads no session can never get a terminal by opening one.
   const pid_t daemon = ::fork();
   if (daemon < 0) {

@@ -60,8 +60,8 @@ class BasicAdaptivePoll {
   static constexpr int kPauses = 32;  // about a microsecond
   static constexpr std::int64_t kLeastBudgetNs = 20'000;
   static constexpr std::int64_t kFirstLookNs = 500;
-  static constexpr int kLeastPenalty = 256;  // waits slept through; a lost time slice costs as much
-  static constexpr int kMostPenalty = 16'384;
+  static constexpr int kLeastPenalty = 64;  // waits slept through; a lost time slice costs as much
+  static constexpr int kMostPenalty = 1024;
 
   void record(std::int64_t wait_ns) noexcept;
   bool begin_yielding(std::int64_t now) noexcept;
