@@ -162,7 +162,8 @@ int start_service(const ServiceCommand& command) {
   auto readiness =
       command.foreground
           ? daemon::stay_in_foreground(kProgram)
-          : daemon::detach({.program = kProgram, .log_path = opened->files.log, .keep_fds = keep});
+          : daemon::detach({.program = kProgram, .log_path = opened->files.log, .keep_fds = keep,
+                                         .session = daemon::Session::kStarters});
   if (!readiness) return fail(kProgram, readiness.error());
   const auto status = serve(command, *std::move(opened), *readiness);
   if (!status) return readiness->failed(status.error());

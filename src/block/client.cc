@@ -33,7 +33,8 @@ using base::ErrorKind;
 namespace {
 
 constexpr int kAsides = 5;  // yields of a thread that does not lead, before it sleeps
-constexpr int kMostFaults = 3;
+constexpr int kMostFaults = 3;  // within the memory of faults
+constexpr std::int64_t kFaultMemoryNs = 60 * base::kNanosPerSecond;
 constexpr int kRetryMs = 10;
 
 ReadStatus status_of(abi::BlockStatus status) noexcept {
@@ -92,6 +93,9 @@ class Client::Link {
   }
   std::int64_t timeout_ns() const noexcept { return options_.request_ns; }
   void fault() noexcept {
+    const std::int64_t now = base::monotonic_ns();
+    if (now - last_fault_ns_ > kFaultMemoryNs) faults_.store(0, std::memory_order_relaxed);
+    last_fault_ns_ = now;
     faults_.fetch_add(1, std::memory_order_relaxed);
     ::shutdown(registration_->socket.fd(), SHUT_RDWR);
   }
@@ -112,6 +116,7 @@ class Client::Link {
 
   // Guarded by the table's lead.
   shm::AdaptivePoll poll_;
+  std::int64_t last_fault_ns_ = 0;
 
   Calls calls_;
   SlotPool free_slots_;

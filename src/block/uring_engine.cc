@@ -171,9 +171,9 @@ std::size_t UringEngine::reap(std::span<EngineEvent> events) {
     const std::uint64_t value = cqe->user_data & kValueMask;
     if (kind == kReadDone) {
       events[count++] = {EngineEvent::Kind::kRead, value, cqe->res};
-    } else if (kind == kSignalled && cqe->res >= 0) {
-      events[count++] = {EngineEvent::Kind::kReadable, value,
-                         (cqe->flags & IORING_CQE_F_MORE) != 0};
+    } else if (kind == kSignalled && cqe->res != -ECANCELED) {
+      const bool goes_on = cqe->res >= 0 && (cqe->flags & IORING_CQE_F_MORE) != 0;
+      events[count++] = {EngineEvent::Kind::kReadable, value, goes_on ? 1 : 0};
     }
   }
   ::io_uring_cq_advance(&ring_, seen);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -127,6 +128,13 @@ void settle_in(const Streams& streams, std::vector<int> kept) {
   FL_CHECK(::chdir("/") == 0);
 }
 
+// Without a new session: no terminal, and no signal that is meant for its foreground group.
+void leave_terminal() {
+  ::setpgid(0, 0);
+  const Fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (terminal) ::ioctl(terminal.get(), TIOCNOTTY);
+}
+
 }  // namespace
 
 Result<Readiness> detach(const DetachOptions& options) {
@@ -148,7 +156,11 @@ Result<Readiness> detach(const DetachOptions& options) {
     wait_as_starter(options, for_starter);
   }
   for_starter.reset();
-  if (!getenv("NOSETSID")) ::setsid();
+  if (options.session == Session::kOwn) {
+    ::setsid();
+  } else {
+    leave_terminal();
+  }
   // A process that leads no session can never get a terminal by opening one.
   const pid_t daemon = ::fork();
   if (daemon < 0) {

@@ -11,6 +11,7 @@
 // the waiting starter; destroying it before ready() counts as failure.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,13 +51,19 @@ class Readiness {
   Notifier notifier_;
 };
 
+// A session of its own is also a scheduling group of its own where the kernel groups by session
+// (autogroup, sched(7)): then no yield of the daemon helps its clients, nor theirs it.  A daemon
+// that shares its cores closely with clients stays in the session it was started from.
+enum class Session : std::uint8_t { kOwn, kStarters };
+
 struct DetachOptions {
   std::string program;   // for messages
   std::string log_path;  // absolute; stdout and stderr; 0600, emptied: hold the lock before
   std::span<const int> keep_fds = {};  // stay open; every other descriptor is closed
+  Session session = Session::kOwn;
 };
 
-// Returns in the daemon only: of init's children, in a session of its own without a terminal, cwd
+// Returns in the daemon only: of init's children, without a terminal, leading no session, cwd
 // "/" (so every path must be absolute by now), umask 077, stdin /dev/null, no signal blocked,
 // ignored or handled.  The starter never returns; it does not run destructors.  An Error comes
 // back in the starter, before anything was changed.

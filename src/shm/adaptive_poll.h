@@ -8,7 +8,7 @@
 // another program had the core for long, it stops polling for a while, because a sleeper is
 // scheduled sooner than one that yields.
 //
-//   budget = clamp(4 · average wait, 20 µs, max_ns);  none if the average wait exceeds max_ns
+//   budget = max_ns, or none if the average wait exceeds it
 //   average: exponential, 1/8 a wait, each wait clamped to 2 · max_ns
 //
 // Thread-safety: begin(), again(), answered(), slept() by the thread that waits; brief() by any.
@@ -54,11 +54,12 @@ class BasicAdaptivePoll {
   }
 
   std::int64_t average_ns() const noexcept { return average_ns_.load(std::memory_order_relaxed); }
-  std::int64_t budget_ns() const noexcept;
+  std::int64_t budget_ns() const noexcept {
+    return average_ns() > limits_.max_ns ? 0 : limits_.max_ns;
+  }
 
  private:
   static constexpr int kPauses = 32;  // about a microsecond
-  static constexpr std::int64_t kLeastBudgetNs = 20'000;
   static constexpr std::int64_t kFirstLookNs = 500;
   static constexpr int kLeastPenalty = 64;  // waits slept through; a lost time slice costs as much
   static constexpr int kMostPenalty = 1024;
@@ -78,13 +79,6 @@ class BasicAdaptivePoll {
 };
 
 using AdaptivePoll = BasicAdaptivePoll<Production>;
-
-template <typename P>
-std::int64_t BasicAdaptivePoll<P>::budget_ns() const noexcept {
-  const std::int64_t average = average_ns();
-  if (average > limits_.max_ns) return 0;
-  return std::clamp(4 * average, std::min(kLeastBudgetNs, limits_.max_ns), limits_.max_ns);
-}
 
 template <typename P>
 bool BasicAdaptivePoll<P>::again() noexcept {
