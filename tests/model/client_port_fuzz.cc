@@ -45,7 +45,7 @@ class HostileClient {
     switch (what % 8) {
       default: {  // a request, mostly right
         abi::BlockRequest request{};
-        request.slot = what / 8 % slots_;
+        request.slot = what / 8 == 31 ? slots_ : what / 8 % slots_;
         request.op = abi::BlockOp::kRead;
         request.sector_count = 1;
         request.id = ++sequence_ << 16 | request.slot;
