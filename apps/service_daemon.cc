@@ -69,7 +69,10 @@ base::Result<std::uint64_t> cache_bytes(const ServiceCommand& command, const blo
 // Beyond daemon::base_calls() and local_socket_calls(): what the data path does,
 // and what stdio asks of its output before the first line.
 constexpr std::array<daemon::AllowedCall, 4> kDataPathCalls{
-    {{"io_uring_enter"}, {"io_uring_register"}, {"sched_setaffinity"}, {"ioctl", 1, ~std::uint64_t{0}, TCGETS}}};
+    {{"io_uring_enter"},
+     {"io_uring_register"},
+     {"sched_setaffinity"},
+     {"ioctl", 1, ~std::uint64_t{0}, TCGETS}}};
 
 enum class Stage : std::uint8_t { kBeforeThreads, kServing };
 
@@ -159,11 +162,11 @@ int start_service(const ServiceCommand& command) {
   if (!opened) return fail(kProgram, opened.error());
   if (auto fits = cache_bytes(command, opened->image); !fits) return fail(kProgram, fits.error());
   const std::array<int, 3> keep{opened->lock.fd(), opened->image.fd(), opened->last.get()};
-  auto readiness =
-      command.foreground
-          ? daemon::stay_in_foreground(kProgram)
-          : daemon::detach({.program = kProgram, .log_path = opened->files.log, .keep_fds = keep,
-                                         .session = daemon::Session::kStarters});
+  auto readiness = command.foreground ? daemon::stay_in_foreground(kProgram)
+                                      : daemon::detach({.program = kProgram,
+                                                        .log_path = opened->files.log,
+                                                        .keep_fds = keep,
+                                                        .session = daemon::Session::kStarters});
   if (!readiness) return fail(kProgram, readiness.error());
   const auto status = serve(command, *std::move(opened), *readiness);
   if (!status) return readiness->failed(status.error());

@@ -32,7 +32,7 @@ using base::ErrorKind;
 
 namespace {
 
-constexpr int kAsides = 5;  // yields of a thread that does not lead, before it sleeps
+constexpr int kAsides = 5;      // yields of a thread that does not lead, before it sleeps
 constexpr int kMostFaults = 3;  // within the memory of faults
 constexpr std::int64_t kFaultMemoryNs = 60 * base::kNanosPerSecond;
 constexpr int kRetryMs = 10;

@@ -85,7 +85,8 @@ class ProcessTest : public ::testing::Test {
       ::fcntl(out.write.get(), F_SETFD, 0);
       std::fputs(preface_.c_str(), stdout);
       const int kept[] = {life_.write.get()};
-      auto daemon = detach({.program = "serve", .log_path = log_, .keep_fds = kept});
+      auto daemon =
+          detach({.program = "serve", .log_path = log_, .keep_fds = kept, .session = session_});
       if (!daemon) ::_exit(3);
       body(*daemon);
       {
@@ -118,6 +119,7 @@ class ProcessTest : public ::testing::Test {
   Pipe life_;
   pid_t starter_ = 0;
   std::string preface_;  // what the starter has printed, perhaps not yet written
+  Session session_ = Session::kOwn;
 };
 
 TEST_F(ProcessTest, StarterEndsWhenTheDaemonIsReadyAndTheDaemonGoesOn) {
@@ -191,6 +193,22 @@ TEST_F(ProcessTest, DaemonHasLeftEverythingBehind) {
   ::sigprocmask(SIG_UNBLOCK, &blocked, nullptr);
   EXPECT_EQ(outcome.status, 0);
   EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(last_words(), "checked");
+}
+
+TEST_F(ProcessTest, DaemonMayStayInTheStartersSession) {
+  session_ = Session::kStarters;
+  const pid_t ours = ::getsid(0);
+  const auto outcome = start([&](Readiness& readiness) {
+    std::ostringstream facts;
+    facts << (::getsid(0) == ours ? "" : "session ");
+    facts << (::getpgrp() != ::getpgid(starter_) && ::getpgrp() != ::getpid() ? "" : "group ");
+    facts << (::open("/dev/tty", O_RDONLY) < 0 ? "" : "terminal ");
+    const std::string text = facts.str() + "checked";
+    static_cast<void>(readiness.ready(""));
+    say(text);
+  });
+  EXPECT_EQ(outcome.status, 0);
   EXPECT_EQ(last_words(), "checked");
 }
 

@@ -63,6 +63,7 @@ class BasicAdaptivePoll {
   static constexpr std::int64_t kFirstLookNs = 500;
   static constexpr int kLeastPenalty = 64;  // waits slept through; a lost time slice costs as much
   static constexpr int kMostPenalty = 1024;
+  static constexpr unsigned kCalmWaits = 1024;  // halve the penalty
 
   void record(std::int64_t wait_ns) noexcept;
   bool begin_yielding(std::int64_t now) noexcept;
@@ -76,6 +77,7 @@ class BasicAdaptivePoll {
   int looks_ = 0;
   int crowded_waits_ = 0;    // still to be slept through
   int crowded_penalty_ = 0;  // how many the next time; doubles each time
+  unsigned calm_waits_ = 0;
 };
 
 using AdaptivePoll = BasicAdaptivePoll<Production>;
@@ -94,6 +96,7 @@ bool BasicAdaptivePoll<P>::again() noexcept {
   if (began_ns_ == 0) {
     if (!begin_yielding(now)) return false;
   } else if (now - looked_ns_ > limits_.crowded_ns) {
+    calm_waits_ = 0;
     crowded_penalty_ = std::max(crowded_penalty_, kLeastPenalty);
     crowded_waits_ = crowded_penalty_;
     crowded_penalty_ = std::min(2 * crowded_penalty_, kMostPenalty);
@@ -119,7 +122,8 @@ bool BasicAdaptivePoll<P>::begin_yielding(std::int64_t now) noexcept {
 template <typename P>
 void BasicAdaptivePoll<P>::answered() noexcept {
   if (began_ns_ == 0) return record(kFirstLookNs);
-  if (crowded_penalty_ > kLeastPenalty) --crowded_penalty_;
+  if (++calm_waits_ % kCalmWaits == 0)
+    crowded_penalty_ = std::max(crowded_penalty_ / 2, kLeastPenalty);
   record(P::now_ns() - began_ns_);
 }
 
