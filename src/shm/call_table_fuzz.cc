@@ -105,7 +105,7 @@ class Victim {
       if (outcome == Outcome::kAnswered) {
         FL_CHECK((response.id & 0xffff) == slot && response.id >> 16 > last);
         last = response.id >> 16;
-        FL_CHECK(last <= 100 * kCallers);
+        FL_CHECK(last <= std::uint64_t{100} * kCallers);
       } else {
         FL_CHECK(closed_);
       }

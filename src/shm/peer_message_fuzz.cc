@@ -18,10 +18,10 @@ bool one_line(const base::Error& error) {
   return error.message().size() < 300 && error.message().find('\n') == std::string::npos;
 }
 
-template <std::size_t N>
-bool printable_text(const char (&field)[N]) {
-  const std::size_t length = ::strnlen(field, N);
-  return length < N &&
+template <std::size_t kBytes>
+bool printable_text(const char (&field)[kBytes]) {
+  const std::size_t length = ::strnlen(field, kBytes);
+  return length < kBytes &&
          std::all_of(field, field + length, [](char c) { return c >= 0x20 && c < 0x7f; });
 }
 
