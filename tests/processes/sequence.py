@@ -64,11 +64,12 @@ class Sequence(House):
         self.assertIn("at most 1 % of the image", result.stderr)
 
     def test_it_is_a_daemon(self):
-        """Another session, no terminal, stdin from nowhere, folder / and its starter gone."""
+        """Leads no session, a group of its own, no terminal, stdin from nowhere, folder /."""
         self.image()
         self.start()
         pid = self.service_pid()
-        self.assertNotEqual(os.getsid(pid), os.getsid(0))
+        self.assertNotEqual(os.getsid(pid), pid)
+        self.assertNotEqual(os.getpgid(pid), os.getpgid(0))
         self.assertEqual(os.readlink(f"/proc/{pid}/cwd"), "/")
         self.assertEqual(os.readlink(f"/proc/{pid}/fd/0"), "/dev/null")
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
