@@ -147,8 +147,8 @@ endif()\n")
   endif()
 endfunction()
 
-# fl_model(PROGRAM MODULE SOURCE): a Relacy model check; Relacy predates today's warnings.  It changes
-# stacks with longjmp, which sanitizers and fortified sources take for an attack.
+# fl_model(PROGRAM MODULE SOURCE): a Relacy model check; Relacy predates today's warnings.  It
+# changes stacks with longjmp, which sanitizers and fortified sources take for an attack.
 function(fl_model program module source)
   if(FL_SANITIZE)
     return()
