@@ -92,8 +92,9 @@ class CallTable {
     set<Site::kCallFree>(calls_[slot], CallState::kFree);
   }
 
-  // Stops all traffic; returns when no thread touches the ring or an answered call's data.  The flag
-  // itself orders nothing: the leader is woken until it has seen it, and the lead orders the rest.
+  // Stops all traffic; returns when no thread touches the ring or an answered call's data.  The
+  // flag itself orders nothing: the leader is woken until it has seen it, and the lead orders the
+  // rest.
   void pause() noexcept {
     P::template store<Site::kPause>(paused_, std::uint32_t{1});
     while (!take_lead()) {
@@ -218,7 +219,7 @@ class CallTable {
     finish(call);
   }
 
-  // Released: the response and the outcome.  Nothing of the sleeper is read, so nothing is acquired.
+  // Released: response and outcome.  Nothing of the sleeper is read, so nothing is acquired.
   void finish(Call& call) noexcept {
     const auto before = static_cast<CallState>(
         P::template exchange<Site::kCallDeliver>(call.state, raw(CallState::kDone)));

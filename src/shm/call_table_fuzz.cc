@@ -2,8 +2,8 @@
 //
 // Calls against a service that writes what it likes into their ring: indices, entries and events
 // come from the input, most of them near to what is honest, while two callers wait and lead.
-// Whatever it does, every call ends once, with an answer that bears its own id or closed; a fault is
-// told once until it is mended; and a service that goes silent is given up at the time limit.
+// Whatever it does, every call ends once, with an answer that bears its own id or closed; a fault
+// is told once until it is mended; a service that goes silent is given up at the time limit.
 #include <array>
 #include <atomic>
 #include <memory>

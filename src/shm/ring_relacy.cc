@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Model check of the ring: a front end and a back end, two slots, indices that wrap at 2^32, both
-// sides asleep whenever they may be.  Held against it: entries arrive once, in order, without a data
-// race, and nobody sleeps through a notification.
+// sides asleep whenever they may be.  Held against it: entries arrive once, in order, without a
+// data race, and nobody sleeps through a notification.
 #include "../../tests/model/mutants.h"
 #include "shm/ring.h"
 

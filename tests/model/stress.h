@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Many threads of one process over one ring and one CallTable, in production's own code, against a
-// service that answers in any order and pauses at random.  One mapping, plain entries and plain data
-// areas, so that ThreadSanitizer sees every access.  The indices begin shortly before 2^32.
+// service that answers in any order and pauses at random.  One mapping, plain entries and plain
+// data areas, so that ThreadSanitizer sees every access.  The indices begin shortly before 2^32.
 //
 // Each answer and each data area follows from its request and is checked.  A watchdog prints what
 // everybody was doing and aborts if nothing is answered for kStallSeconds.
