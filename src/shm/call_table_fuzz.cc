@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "../../tests/model/fuzz_input.h"
 #include "base/check.h"
+#include "base/fuzz_input.h"
 #include "shm/call_table.h"
 
 namespace fairlead::shm {
@@ -41,7 +41,7 @@ struct Ring {
 
 class Victim {
  public:
-  explicit Victim(fuzzing::Input& input) : input_(input) {}
+  explicit Victim(base::FuzzInput& input) : input_(input) {}
 
   void run() {
     attach();
@@ -146,7 +146,7 @@ class Victim {
     Production::yield();
   }
 
-  fuzzing::Input& input_;
+  base::FuzzInput& input_;
   CallTable<Production, Request, Response, Victim> calls_{kSlots, *this};
   std::unique_ptr<Ring> ring_;
   std::uint32_t answered_ = 0;
@@ -162,7 +162,7 @@ class Victim {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size > 400) return -1;
-  fairlead::fuzzing::Input input(data, size);
+  fairlead::base::FuzzInput input(data, size);
   fairlead::shm::Victim(input).run();
   return 0;
 }

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "../../tests/model/fuzz_input.h"
 #include "base/check.h"
+#include "base/fuzz_input.h"
 #include "shm/peer_message.h"
 
 namespace fairlead::shm {
@@ -75,7 +75,7 @@ void parse(std::span<const std::byte> packet) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace fairlead::shm;
-  fairlead::fuzzing::Input input(data, size);
+  fairlead::base::FuzzInput input(data, size);
   const std::uint8_t which = input.byte();
   std::vector<std::byte> packet = honest(which);
   if (packet.empty()) {

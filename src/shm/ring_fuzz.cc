@@ -7,14 +7,14 @@
 #include <memory>
 #include <vector>
 
-#include "../../tests/model/fuzz_input.h"
 #include "base/check.h"
+#include "base/fuzz_input.h"
 #include "shm/ring.h"
 
 namespace fairlead::shm {
 namespace {
 
-fuzzing::Input* input = nullptr;
+base::FuzzInput* input = nullptr;
 std::uint32_t honest_index = 0;  // near which most lies stay
 std::uint32_t last_index = 0;    // what the last look gave
 int looks = 0;
@@ -50,7 +50,7 @@ struct Entry {
   std::uint32_t op;
 };
 
-void check(fuzzing::Input& bytes) {
+void check(base::FuzzInput& bytes) {
   input = &bytes;
   const std::uint32_t slots = 2u << bytes.byte() % 5;
   const std::uint32_t first = bytes.byte() % 2 == 0 ? 0 : 0u - slots;
@@ -115,7 +115,7 @@ void check(fuzzing::Input& bytes) {
 }  // namespace fairlead::shm
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fairlead::fuzzing::Input input(data, size);
+  fairlead::base::FuzzInput input(data, size);
   fairlead::shm::check(input);
   return 0;
 }

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../../tests/model/fuzz_input.h"
 #include "base/check.h"
+#include "base/fuzz_input.h"
 #include "fairlead/abi/segment.h"
 #include "shm/ring_segment.h"
 
@@ -53,7 +53,7 @@ void attach(const Segment& made) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace fairlead::shm;
-  fairlead::fuzzing::Input input(data, size);
+  fairlead::base::FuzzInput input(data, size);
   if (input.byte() % 2 == 0) {
     if (input.empty()) return 0;
     auto segment = Segment::create("fuzz", input.size());

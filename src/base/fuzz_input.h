@@ -10,11 +10,11 @@
 #include <cstring>
 #include <span>
 
-namespace fairlead::fuzzing {
+namespace fairlead::base {
 
-class Input {
+class FuzzInput {
  public:
-  Input(const std::uint8_t* data, std::size_t size) : left_(data, size) {}
+  FuzzInput(const std::uint8_t* data, std::size_t size) : left_(data, size) {}
 
   bool empty() const { return left_.empty(); }
   std::size_t size() const { return left_.size(); }
@@ -42,4 +42,4 @@ class Input {
   std::span<const std::uint8_t> left_;
 };
 
-}  // namespace fairlead::fuzzing
+}  // namespace fairlead::base

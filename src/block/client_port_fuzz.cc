@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/fuzz_input.h"
 #include "block/client_port.h"
-#include "fuzz_input.h"
 #include "shm/ring_segment.h"
 
 namespace fairlead::block {
@@ -17,7 +17,7 @@ namespace {
 
 class HostileClient {
  public:
-  HostileClient(fuzzing::Input& input, std::uint32_t slots)
+  HostileClient(base::FuzzInput& input, std::uint32_t slots)
       : input_(input), slots_(slots), busy_(slots) {
     auto port = ClientPort::create(
         {}, {slots, sizeof(abi::BlockRequest), sizeof(abi::BlockResponse), 512}, 1);
@@ -100,7 +100,7 @@ class HostileClient {
     return true;
   }
 
-  fuzzing::Input& input_;
+  base::FuzzInput& input_;
   const std::uint32_t slots_;
   std::unique_ptr<ClientPort> port_;
   shm::Segment segment_;
@@ -115,7 +115,7 @@ class HostileClient {
 }  // namespace fairlead::block
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fairlead::fuzzing::Input input(data, size);
+  fairlead::base::FuzzInput input(data, size);
   const std::uint32_t slots = 2u << input.byte() % 4;
   fairlead::block::HostileClient(input, slots).run();
   return 0;
