@@ -24,7 +24,8 @@ add_compile_options(-Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conver
 add_compile_options($<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2> -fstack-protector-strong)
 add_link_options(-Wl,-z,relro,-z,now)
 if(FL_SANITIZE)
-  add_compile_options(-fsanitize=${FL_SANITIZE} -fno-sanitize-recover=all)
+  # vptr checks open a pipe when they run, so they fail where a test has taken all descriptors.
+  add_compile_options(-fsanitize=${FL_SANITIZE} -fno-sanitize-recover=all -fno-sanitize=vptr)
   add_link_options(-fsanitize=${FL_SANITIZE})
 endif()
 if(FL_FUZZ)
