@@ -13,6 +13,7 @@ using disk::ClientIndex;
 
 namespace {
 
+constexpr std::uint32_t kLeastDepth = 6;         // at the device, beside a client of one thread
 constexpr std::size_t kIntakeBatch = 64;         // requests of one client a turn
 constexpr std::uint32_t kEmptyLooks = 4096;      // before a silent ring must ring its bell
 constexpr std::uint32_t kReservedFlights = 256;  // for clients past the depth, one each
@@ -40,8 +41,8 @@ Service::Service(Image image, const ServiceLimits& limits, const base::Clock& cl
       clock_(clock),
       events_(std::move(events)),
       reads_(std::move(image), read_limits(limits)),
-      fair_(limits.clients,
-            {.min_depth = std::min(8U, limits.queue_depth), .max_depth = limits.queue_depth}),
+      fair_(limits.clients, {.min_depth = std::min(kLeastDepth, limits.queue_depth),
+                             .max_depth = limits.queue_depth}),
       poll_({.max_ns = limits.poll_ns}),
       seats_(limits.clients) {
   active_.reserve(limits.clients);
