@@ -40,6 +40,7 @@ Service::Service(Image image, const ServiceLimits& limits, const base::Clock& cl
     : limits_(limits),
       clock_(clock),
       events_(std::move(events)),
+      idle_(clock, limits.idle_ns),
       reads_(std::move(image), read_limits(limits)),
       fair_(limits.clients, {.min_depth = std::min(kLeastDepth, limits.queue_depth),
                              .max_depth = limits.queue_depth}),
@@ -52,7 +53,8 @@ Service::Service(Image image, const ServiceLimits& limits, const base::Clock& cl
 base::Status Service::start() {
   FL_TRY_STATUS(reads_.start(limits_.engine));
   core_.start();
-  started_ns_ = last_request_ns_ = looked_ns_ = now_ns_ = clock_.now_ns();
+  idle_.touch();
+  started_ns_ = looked_ns_ = now_ns_ = clock_.now_ns();
   return reads_.engine().watch(orders_.signal_fd(), kOrdersToken);
 }
 
@@ -64,7 +66,10 @@ RunEnd Service::run() {
       continue;
     }
     const bool at_rest = fair_.pending() == 0 && fair_.in_flight() == 0;
-    if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) || idle()) break;
+    if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) ||
+        (state_ == State::kServing && idle_.expired())) {
+      break;
+    }
     if (!std::exchange(polling_, true)) poll_.begin();
     if (poll_.again()) continue;
     polling_ = false;
@@ -173,7 +178,7 @@ int Service::take_from(ClientIndex index) {
     fault(index, "it broke the rules of the ring");
   } else if (count > 0) {
     seat.empty_looks = 0;
-    last_request_ns_ = now_ns_;
+    idle_.touch(now_ns_);
     totals_.requests += static_cast<std::uint64_t>(count);
     for (int i = 0; i < count; ++i) accept(index, slots[i]);
   }
@@ -334,18 +339,8 @@ bool Service::rest() {
   if (state_ == State::kServing && !arm_all()) return false;
   if (orders_.waiting()) return false;
   place();
-  reads_.engine().wait(sleep_limit_ns());
+  reads_.engine().wait(idle_.remaining_ns());
   return true;
-}
-
-bool Service::idle() const noexcept {
-  return limits_.idle_ns > 0 && state_ == State::kServing &&
-         clock_.now_ns() - last_request_ns_ >= limits_.idle_ns;
-}
-
-std::int64_t Service::sleep_limit_ns() const noexcept {
-  if (limits_.idle_ns == 0) return kNoTimeout;
-  return std::max<std::int64_t>(limits_.idle_ns - (clock_.now_ns() - last_request_ns_), 1);
 }
 
 // A file that others write under us must not be served from memory.
@@ -365,7 +360,7 @@ ServiceStats Service::collect() const {
   stats.engine = reads_.engine().name();
   stats.sectors = reads_.image().sectors();
   stats.uptime_ns = clock_.now_ns() - started_ns_;
-  stats.idle_ns = clock_.now_ns() - last_request_ns_;
+  stats.idle_ns = idle_.idle_ns();
   stats.cache_lookups = reads_.lookups();
   stats.cache_hits = reads_.hits();
   stats.cache_bytes = reads_.cache_bytes();

@@ -25,6 +25,7 @@
 #include "block/orders.h"
 #include "block/read_path.h"
 #include "block/service_stats.h"
+#include "daemon/idle_limit.h"
 #include "disk/fair_queue.h"
 #include "shm/adaptive_poll.h"
 
@@ -100,8 +101,6 @@ class Service {
   bool arm_all();
   void place() noexcept;
   bool rest();
-  bool idle() const noexcept;
-  std::int64_t sleep_limit_ns() const noexcept;
   void look_at_image();
   ServiceStats collect() const;
 
@@ -113,6 +112,8 @@ class Service {
   const ServiceLimits limits_;
   const base::Clock& clock_;
   const Events events_;
+
+  daemon::IdleLimit idle_;  // since the last request
 
   // Belong to the service thread.
   ReadPath reads_;
@@ -127,7 +128,6 @@ class Service {
   bool polling_ = false;
   std::int64_t now_ns_ = 0;
   std::int64_t started_ns_ = 0;
-  std::int64_t last_request_ns_ = 0;
   std::int64_t looked_ns_ = 0;
 
   // Between threads.

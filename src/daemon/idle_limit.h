@@ -21,15 +21,19 @@ class IdleLimit {
   IdleLimit(const base::Clock& clock, std::int64_t limit_ns) noexcept
       : clock_(clock), limit_ns_(limit_ns), last_ns_(clock.now_ns()) {}
 
-  void touch() noexcept { last_ns_.store(clock_.now_ns(), std::memory_order_relaxed); }
+  void touch() noexcept { touch(clock_.now_ns()); }
+  // For who has just looked at the same clock.
+  void touch(std::int64_t now_ns) noexcept { last_ns_.store(now_ns, std::memory_order_relaxed); }
 
   // Until it expires, if nothing happens; negative: never (as poll and epoll take it).
   std::int64_t remaining_ns() const noexcept {
     if (limit_ns_ == 0) return -1;
-    const std::int64_t idle_ns = clock_.now_ns() - last_ns_.load(std::memory_order_relaxed);
-    return std::max<std::int64_t>(limit_ns_ - idle_ns, 0);
+    return std::max<std::int64_t>(limit_ns_ - idle_ns(), 0);
   }
 
+  std::int64_t idle_ns() const noexcept {
+    return clock_.now_ns() - last_ns_.load(std::memory_order_relaxed);
+  }
   bool expired() const noexcept { return remaining_ns() == 0; }
 
  private:
