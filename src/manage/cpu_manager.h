@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "manage/cpu_meter.h"
 #include "manage/cpu_set.h"
 #include "manage/sample.h"
 
@@ -50,13 +51,6 @@ struct Pin {
   CpuSet before;
   std::uint32_t pcpu = 0;
   std::string why;  // what was seen and why it moves, for one line of --explain
-};
-
-struct PcpuLoad {
-  std::uint32_t cpu = 0;
-  double used = 0;     // by managed vCPUs, run time ÷ elapsed time
-  double foreign = 0;  // by everything else
-  double demand = 0;   // what they would use if there were room; the plan is made with this
 };
 
 struct CpuPlan {

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "manage/cpu_meter.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace fairlead::manage {
+namespace {
+
+constexpr double kSaturated = 0.95;     // no time left, but for the measurement's own error
+constexpr double kMostWaiting = 0.995;  // keeps r / (1 - w) finite
+constexpr double kSame = 0.10;          // a demand that fits the measurement but for jitter
+constexpr double kForeignNoise = 0.03;  // /proc/stat counts ticks of 10 ms
+
+// What a closed load that ran and waited as long would want.
+double closed_demand(const VcpuLoad& load) {
+  return std::min(load.used / (1 - std::min(load.waiting, kMostWaiting)), 1.0);
+}
+
+double rate(std::uint64_t before, std::uint64_t after, std::int64_t elapsed_ns) {
+  if (after < before) return 0;
+  return std::min(static_cast<double>(after - before) / static_cast<double>(elapsed_ns), 1.0);
+}
+
+// How many of the online processors the vCPU may use.
+std::vector<std::size_t> homes(const Sample& sample, const VcpuSample& vcpu) {
+  std::vector<std::size_t> homes;
+  for (std::size_t i = 0; i < sample.pcpus.size(); ++i) {
+    if (vcpu.allowed.contains(sample.pcpus[i].cpu)) homes.push_back(i);
+  }
+  return homes;
+}
+
+// The sample's vCPUs, in order.
+template <typename Visit>
+void for_each_vcpu(const Sample& sample, Visit&& visit) {
+  std::size_t i = 0;
+  for (const GuestSample& guest : sample.guests) {
+    for (const VcpuSample& vcpu : guest.vcpus) visit(guest, vcpu, i++);
+  }
+}
+
+}  // namespace
+
+double smooth(double before, double now) noexcept {
+  constexpr double kStepAbsolute = 0.05;
+  constexpr double kStepRelative = 0.15;
+  constexpr double kWeight = 0.3;
+  if (std::abs(now - before) > std::max(kStepAbsolute, kStepRelative * before)) return now;
+  return before + kWeight * (now - before);
+}
+
+// When the waiting of a load changes, a closed one changes what it uses, and an open one what a
+// closed one like it would want.  Where both have changed, the load is another one.
+void CpuMeter::Seen::learn(const VcpuLoad& load) {
+  constexpr double kOtherWaiting = 0.08;
+  constexpr double kNoise = 0.02;
+  constexpr double kClear = 3;
+  // One that is always runnable shows nothing: both are, where too much is asked.
+  const bool sleeps = std::max(closed_demand(load), closed_demand(last)) < kSaturated;
+  if (known && sleeps && std::abs(load.waiting - last.waiting) > kOtherWaiting) {
+    const double as_open = std::abs(load.used - last.used);
+    const double as_closed = std::abs(closed_demand(load) - closed_demand(last));
+    const auto [less, more] = std::minmax(as_open, as_closed);
+    if (more > kNoise && more > kClear * less) {
+      const double shown = as_open / (as_open + as_closed);
+      closed = closed ? (*closed + shown) / 2 : shown;
+    }
+  }
+  last = load;
+}
+
+void CpuMeter::Seen::estimate(const VcpuLoad& load, bool hidden) {
+  constexpr double kUnknown = 1;
+  const double most = std::max(closed_demand(load), load.used);
+  const double share = closed.value_or(hidden ? 1 : kUnknown);
+  const double guess = load.used + share * (most - load.used);
+  if (!known) {
+    demand = guess;
+  } else if (hidden && demand >= load.used * (1 - kSame) && demand <= most * (1 + kSame)) {
+    demand = std::clamp(demand, load.used, most);  // as likely as any in that range
+  } else {
+    demand = smooth(demand, guess);
+  }
+  known = true;
+}
+
+CpuLoads CpuMeter::measure(const Sample& sample) {
+  CpuLoads loads;
+  if (!first_ && sample.at_ns > at_ns_) loads.elapsed_ns = sample.at_ns - at_ns_;
+  std::vector<double> busy;
+  measure_vcpus(sample, loads);
+  measure_pcpus(sample, loads, busy);
+  if (loads.elapsed_ns > 0) estimate_demand(sample, busy, loads);
+  first_ = false;
+  at_ns_ = sample.at_ns;
+  return loads;
+}
+
+void CpuMeter::measure_vcpus(const Sample& sample, CpuLoads& loads) {
+  std::map<VcpuKey, Seen> now;
+  for_each_vcpu(sample, [&](const GuestSample& guest, const VcpuSample& vcpu, std::size_t) {
+    VcpuLoad load{.key = {guest.uuid, vcpu.index}};
+    Seen seen{.run_id = guest.run_id,
+              .run_ns = vcpu.run_ns,
+              .delay_ns = vcpu.delay_ns,
+              .closed = {},
+              .last = {}};
+    const auto before = vcpus_.find(load.key);
+    if (before != vcpus_.end() && before->second.run_id == guest.run_id) {
+      seen.demand = before->second.demand;
+      seen.known = before->second.known;
+      seen.closed = before->second.closed;
+      seen.last = before->second.last;
+      if (loads.elapsed_ns > 0 && vcpu.run_ns >= before->second.run_ns) {
+        load.known = true;
+        load.used = rate(before->second.run_ns, vcpu.run_ns, loads.elapsed_ns);
+        if (vcpu.delay_ns && before->second.delay_ns) {
+          load.waiting = rate(*before->second.delay_ns, *vcpu.delay_ns, loads.elapsed_ns);
+        }
+      }
+    }
+    now.emplace(load.key, seen);
+    loads.vcpus.push_back(std::move(load));
+  });
+  vcpus_ = std::move(now);
+}
+
+void CpuMeter::measure_pcpus(const Sample& sample, CpuLoads& loads, std::vector<double>& busy) {
+  std::map<std::uint32_t, SeenPcpu> now;
+  for (const PcpuSample& pcpu : sample.pcpus) {
+    SeenPcpu seen{.busy_ns = pcpu.busy_ns};
+    double share = 0;
+    if (const auto before = pcpus_.find(pcpu.cpu); before != pcpus_.end()) {
+      seen.foreign = before->second.foreign;
+      seen.known = before->second.known;
+      if (loads.elapsed_ns > 0) {
+        share = rate(before->second.busy_ns, pcpu.busy_ns, loads.elapsed_ns);
+      }
+    }
+    busy.push_back(share);
+    loads.pcpus.push_back({.cpu = pcpu.cpu});
+    now.emplace(pcpu.cpu, seen);
+  }
+  pcpus_ = std::move(now);
+}
+
+void CpuMeter::estimate_demand(const Sample& sample, const std::vector<double>& busy,
+                               CpuLoads& loads) {
+  std::vector<std::vector<std::size_t>> where(loads.vcpus.size());
+  for_each_vcpu(sample, [&](const GuestSample&, const VcpuSample& vcpu, std::size_t i) {
+    where[i] = homes(sample, vcpu);
+    for (const std::size_t p : where[i]) {
+      loads.pcpus[p].used += loads.vcpus[i].used / static_cast<double>(where[i].size());
+    }
+  });
+  for (std::size_t p = 0; p < busy.size(); ++p) {
+    double foreign = std::max(busy[p] - loads.pcpus[p].used, 0.0);
+    if (foreign < kForeignNoise) foreign = 0;
+    SeenPcpu& seen = pcpus_[loads.pcpus[p].cpu];
+    seen.foreign = seen.known ? smooth(seen.foreign, foreign) : foreign;
+    seen.known = true;
+    loads.pcpus[p].foreign = seen.foreign;
+    loads.pcpus[p].demand = seen.foreign;
+  }
+  for (std::size_t i = 0; i < loads.vcpus.size(); ++i) {
+    VcpuLoad& load = loads.vcpus[i];
+    Seen& seen = vcpus_[load.key];
+    if (load.known) {
+      // Room is left where one of its processors has any.
+      const bool hidden = !where[i].empty() && std::ranges::all_of(where[i], [&](std::size_t p) {
+        return std::max(busy[p], loads.pcpus[p].used) >= kSaturated;
+      });
+      seen.learn(load);
+      seen.estimate(load, hidden);
+    }
+    load.demand = seen.demand;
+    for (const std::size_t p : where[i]) {
+      loads.pcpus[p].demand += load.demand / static_cast<double>(where[i].size());
+    }
+  }
+}
+
+}  // namespace fairlead::manage

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "manage/placement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "manage/fewest_moves.h"
+#include "manage/placement_state.h"
+
+namespace fairlead::manage {
+namespace {
+
+struct Step {
+  double gain = 0;
+  std::uint32_t item = kNowhere;
+  std::uint32_t to = kNowhere;
+  std::uint32_t partner = kNowhere;  // goes the other way
+
+  // A swap changes two pins: it has to gain more than twice as much as it costs more.
+  double worth() const { return partner == kNowhere ? gain : gain / 2; }
+};
+
+bool may_move(const PlacementState& state, std::uint32_t item) {
+  return state.problem().items[item].movable;
+}
+
+void consider(const Step& step, Step& best) {
+  if (step.worth() > best.worth()) best = step;
+}
+
+// The best single move from p to q, or swap between them.
+void consider_pair(const PlacementState& state, std::uint32_t p, std::uint32_t q, Step& best) {
+  if (state.most_gain(p, q) <= best.worth()) return;
+  for (const std::uint32_t a : state.on(p)) {
+    if (!may_move(state, a)) continue;
+    if (state.may(a, q)) consider({state.gain_of_move(a, q), a, q, kNowhere}, best);
+    for (const std::uint32_t b : state.on(q)) {
+      if (!may_move(state, b) || !state.may(a, q, b) || !state.may(b, p, a)) continue;
+      consider({state.gain_of_swap(a, b), a, q, b}, best);
+    }
+  }
+}
+
+void take(PlacementState& state, const Step& step) {
+  const std::uint32_t from = state.at(step.item);
+  state.place(step.item, step.to);
+  if (step.partner != kNowhere) state.place(step.partner, from);
+}
+
+// The fullest and the emptiest processors first: the best step nearly always has one of them at an
+// end, and looking at all pairs would be quadratic in the processors.
+std::vector<std::uint32_t> by_distance_from_mean(const PlacementState& state) {
+  std::vector<std::uint32_t> order(state.loads().size());
+  std::iota(order.begin(), order.end(), 0U);
+  const double mean = spread(state.loads()).mean;
+  std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) {
+    const double x = std::abs(state.loads()[a] - mean);
+    const double y = std::abs(state.loads()[b] - mean);
+    return x != y ? x > y : a < b;
+  });
+  return order;
+}
+
+Step best_step(const PlacementState& state, const PlacementGoal& goal) {
+  constexpr std::size_t kLeastEnds = 2;
+  Step best;
+  best.gain = goal.least_gain;
+  best.partner = kNowhere;
+  const auto order = by_distance_from_mean(state);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i >= kLeastEnds && best.item != kNowhere) break;
+    for (const std::uint32_t other : order) {
+      if (other == order[i]) continue;
+      consider_pair(state, order[i], other, best);
+      consider_pair(state, other, order[i], best);
+    }
+  }
+  return best;
+}
+
+// Those without a place, the largest first, each where it costs least.
+void place_the_homeless(PlacementState& state) {
+  std::vector<std::uint32_t> homeless;
+  const auto& items = state.problem().items;
+  for (std::uint32_t i = 0; i < items.size(); ++i) {
+    if (items[i].at == kNowhere) homeless.push_back(i);
+  }
+  std::ranges::sort(homeless, {}, [&](auto i) { return std::pair(-items[i].demand, i); });
+  for (const std::uint32_t i : homeless) {
+    std::uint32_t best = kNowhere;
+    double gain = 0;
+    std::size_t crowd = 0;
+    for (std::uint32_t cpu = 0; cpu < state.loads().size(); ++cpu) {
+      if (!state.may(i, cpu)) continue;
+      const double here = state.gain_of_move(i, cpu);
+      const std::size_t on = state.on(cpu).size();
+      if (best == kNowhere || here > gain || (here == gain && on < crowd)) {
+        best = cpu;
+        gain = here;
+        crowd = on;
+      }
+    }
+    if (best != kNowhere) state.place(i, best);
+  }
+}
+
+bool all_differ(std::vector<std::uint32_t> numbers) {
+  std::ranges::sort(numbers);
+  return std::ranges::adjacent_find(numbers) == numbers.end();
+}
+
+// One cache, one node, no SMT, one vCPU a guest: nothing but the spread tells placements apart.
+bool is_flat(const PlacementProblem& problem) {
+  std::vector<std::uint32_t> cores;
+  for (const PlacementCpu& cpu : problem.cpus) {
+    if (cpu.cache != problem.cpus[0].cache || cpu.node != problem.cpus[0].node) return false;
+    cores.push_back(cpu.core);
+  }
+  std::vector<std::uint32_t> guests;
+  guests.reserve(problem.items.size());
+  for (const PlacementItem& item : problem.items) guests.push_back(item.guest);
+  return all_differ(std::move(cores)) && all_differ(std::move(guests));
+}
+
+void descend(PlacementState& state, const PlacementGoal& goal) {
+  const std::size_t most = 4 * state.problem().items.size() + 4;
+  for (std::size_t steps = 0; steps < most && !good_enough(spread(state.loads()), goal); ++steps) {
+    const Step step = best_step(state, goal);
+    if (step.item == kNowhere) return;
+    take(state, step);
+  }
+}
+
+// Takes back each move without which the result is as good, or good enough.
+void take_back(PlacementState& state, const PlacementGoal& goal) {
+  const double reached = spread(state.loads()).deviation;
+  for (const Move& move : state.moves()) {
+    if (move.from == kNowhere || !state.may(move.item, move.from)) continue;
+    const std::uint32_t to = state.at(move.item);
+    const double gain = state.gain_of_move(move.item, move.from);
+    state.place(move.item, move.from);
+    const Spread now = spread(state.loads());
+    const bool fine = good_enough(now, goal) || now.deviation <= reached;
+    if (!fine || gain < -goal.least_gain) state.place(move.item, to);
+  }
+}
+
+}  // namespace
+
+Spread spread(const std::vector<double>& loads) noexcept {
+  if (loads.empty()) return {};
+  double sum = 0;
+  for (const double load : loads) sum += load;
+  const double mean = sum / static_cast<double>(loads.size());
+  double squares = 0;
+  for (const double load : loads) squares += (load - mean) * (load - mean);
+  return {mean, std::sqrt(squares / static_cast<double>(loads.size()))};
+}
+
+std::vector<double> loads_of(const PlacementProblem& problem) {
+  std::vector<double> loads;
+  loads.reserve(problem.cpus.size());
+  for (const PlacementCpu& cpu : problem.cpus) loads.push_back(cpu.foreign);
+  for (const PlacementItem& item : problem.items) {
+    if (item.at != kNowhere) loads[item.at] += item.demand;
+  }
+  return loads;
+}
+
+std::vector<double> loads_after(const PlacementProblem& problem, const std::vector<Move>& moves) {
+  std::vector<double> loads = loads_of(problem);
+  for (const Move& move : moves) {
+    if (move.from != kNowhere) loads[move.from] -= problem.items[move.item].demand;
+    loads[move.to] += problem.items[move.item].demand;
+  }
+  return loads;
+}
+
+bool good_enough(const Spread& spread, const PlacementGoal& goal) noexcept {
+  return spread.deviation <= std::max(goal.absolute, goal.relative * spread.mean);
+}
+
+std::vector<Move> improve(const PlacementProblem& problem, const PlacementGoal& goal) {
+  if (problem.cpus.empty()) return {};
+  PlacementState state(problem);
+  place_the_homeless(state);
+  descend(state, goal);
+  take_back(state, goal);
+  std::vector<Move> moves = state.moves();
+  const double reached = spread(state.loads()).deviation;
+  if (!is_flat(problem)) return moves;
+  auto fewer = fewest_moves(problem, goal, reached, moves.size(), goal.search_steps);
+  return fewer ? std::move(*fewer) : std::move(moves);
+}
+
+}  // namespace fairlead::manage

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// PlacementState: a placement under change, with the cost of every change in O(items of one guest
+// + SMT siblings).  Inside manage only; placement.h says what the cost means.
+//
+// Thread-safety: none.  The problem must outlive it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "manage/placement.h"
+
+namespace fairlead::manage {
+
+class PlacementState {
+ public:
+  explicit PlacementState(const PlacementProblem& problem);
+
+  const PlacementProblem& problem() const noexcept { return problem_; }
+  const std::vector<double>& loads() const noexcept { return loads_; }
+  std::uint32_t at(std::uint32_t item) const noexcept { return at_[item]; }
+  const std::vector<std::uint32_t>& on(std::uint32_t cpu) const noexcept { return on_[cpu]; }
+
+  // May the item be on that processor: allowed, and without stacking vCPUs of one guest more than
+  // their number demands.  `leaving` (an item, or kNowhere) is thought gone from there.
+  bool may(std::uint32_t item, std::uint32_t cpu, std::uint32_t leaving = kNowhere) const;
+
+  // What the cost would fall by; negative if it would rise.
+  double gain_of_move(std::uint32_t item, std::uint32_t to) const;
+  double gain_of_swap(std::uint32_t a, std::uint32_t b) const;
+
+  // More than any move from p to q or swap between them can gain; cheap.
+  double most_gain(std::uint32_t p, std::uint32_t q) const;
+
+  void place(std::uint32_t item, std::uint32_t cpu);
+  std::vector<Move> moves() const;  // against where the problem has them
+
+ private:
+  std::uint32_t peers_on(std::uint32_t item, std::uint32_t cpu, std::uint32_t but) const;
+  double stacked_demand(std::uint32_t item, std::uint32_t cpu, std::uint32_t but) const;
+  double sibling_load(std::uint32_t cpu) const;
+  void judge(std::uint32_t cpu);
+  bool are_siblings(std::uint32_t a, std::uint32_t b) const;
+  double distance(std::uint32_t item, std::uint32_t cpu) const;
+
+  const PlacementProblem& problem_;
+  std::vector<double> loads_;
+  std::vector<std::uint32_t> at_;
+  std::vector<std::vector<std::uint32_t>> on_;        // items, by processor
+  std::vector<std::vector<std::uint32_t>> siblings_;  // other threads of the core, by processor
+  std::vector<std::vector<std::uint32_t>> peers_;     // items, by guest
+  std::vector<bool> plain_;  // by processor: nothing there is stacked or away
+  bool smt_ = false;
+  std::vector<std::uint32_t> most_on_one_;  // by guest: that fit one processor
+};
+
+}  // namespace fairlead::manage
