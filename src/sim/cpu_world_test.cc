@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/cpu_world.h"
+
+#include <gtest/gtest.h>
+
+namespace fairlead::sim {
+namespace {
+
+using manage::CpuSet;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+struct Rates {
+  double used;
+  double waited;
+};
+
+std::vector<Rates> rates(CpuWorld& world, std::int64_t step_ns = kSecond) {
+  world.advance(step_ns);  // so that slow-downs have settled
+  const auto before = *world.sample();
+  world.advance(step_ns);
+  const auto after = *world.sample();
+  std::vector<Rates> rates;
+  for (std::size_t g = 0; g < after.guests.size(); ++g) {
+    const auto& a = before.guests[g].vcpus[0];
+    const auto& b = after.guests[g].vcpus[0];
+    rates.push_back(
+        {static_cast<double>(b.run_ns - a.run_ns) / static_cast<double>(step_ns),
+         static_cast<double>(*b.delay_ns - *a.delay_ns) / static_cast<double>(step_ns)});
+  }
+  return rates;
+}
+
+TEST(CpuWorld, AloneEachGetsWhatItWants) {
+  CpuWorld world({.pcpus = 2, .ticks = false});
+  world.add_guest({{0.9}}, CpuSet::of({0}));
+  world.add_guest({{0.25, true}}, CpuSet::of({1}));
+  const auto seen = rates(world);
+  EXPECT_NEAR(seen[0].used, 0.9, 1e-6);
+  EXPECT_NEAR(seen[1].used, 0.25, 1e-6);
+  EXPECT_NEAR(seen[0].waited + seen[1].waited, 0, 1e-6);
+}
+
+// Reference: eight on one processor each read an eighth, and run ÷ (1 − wait) is the demand.
+TEST(CpuWorld, ContentionHidesDemandAndWaitingShowsIt) {
+  CpuWorld world({.pcpus = 1, .ticks = false});
+  const std::vector<double> wanted{0.9, 0.9, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2};
+  for (const double want : wanted) world.add_guest({{want}}, CpuSet::of({0}));
+  double total = 0;
+  const auto seen = rates(world);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    total += seen[i].used;
+    EXPECT_LT(seen[i].used, 0.2);
+    EXPECT_NEAR(seen[i].used / (1 - seen[i].waited), wanted[i], 0.02);
+  }
+  EXPECT_NEAR(total, 1, 0.03) << "mean value analysis is near, not exact";
+}
+
+TEST(CpuWorld, OpenWorkPilesUpAndIsDoneLater) {
+  CpuWorld world({.pcpus = 2, .ticks = false});
+  world.add_guest({{0.8, true}}, CpuSet::of({0}));
+  world.add_guest({{0.8, true}}, CpuSet::of({0}));
+  for (int i = 0; i < 5; ++i) world.advance(kSecond);
+  world.pin_by_hand(1, 0, CpuSet::of({1}));
+  auto seen = rates(world);
+  EXPECT_NEAR(seen[1].used, 1, 1e-6) << "the pile is gone too soon";
+  for (int i = 0; i < 20; ++i) world.advance(kSecond);
+  seen = rates(world);
+  EXPECT_NEAR(seen[1].used, 0.8, 1e-6);
+}
+
+TEST(CpuWorld, ForeignLoadAndSiblingsTakeTheirShare) {
+  CpuWorld world({.pcpus = 2, .threads_per_core = 2, .ticks = false});
+  world.add_guest({{1}}, CpuSet::of({0}));
+  world.add_guest({{1}}, CpuSet::of({1}));
+  world.set_foreign(1, 0.5);
+  const auto seen = rates(world);
+  EXPECT_NEAR(seen[1].used, 0.5, 0.01);
+  EXPECT_NEAR(world.utilisation()[1], 1, 0.01);
+  world.set_online(1, false);
+  world.advance(kSecond);
+  EXPECT_EQ(world.utilisation().size(), 1U);
+}
+
+TEST(CpuWorld, TheSameSeedIsTheSameWorld) {
+  const auto run = [] {
+    CpuWorld world({.pcpus = 2, .seed = 42});
+    for (int i = 0; i < 4; ++i) world.add_guest({{0.4, i % 2 == 0, 0.3}}, CpuSet::first(2));
+    for (int i = 0; i < 10; ++i) world.advance(kSecond / 3);
+    return *world.sample();
+  };
+  EXPECT_EQ(run(), run());
+}
+
+TEST(CpuWorld, RebootAndRemovalAreSeen) {
+  CpuWorld world({});
+  const auto guest = world.add_guest({{0.5}}, CpuSet::of({0}));
+  world.advance(kSecond);
+  const auto before = *world.sample();
+  world.reboot(guest);
+  const auto after = *world.sample();
+  EXPECT_NE(after.guests[0].run_id, before.guests[0].run_id);
+  EXPECT_EQ(after.guests[0].vcpus[0].run_ns, 0U);
+  world.remove_guest(guest);
+  EXPECT_TRUE(world.sample()->guests.empty());
+  EXPECT_EQ(world.pin(before.guests[0].uuid, 0, CpuSet::of({1})).error().kind(),
+            base::ErrorKind::kNotFound);
+}
+
+}  // namespace
+}  // namespace fairlead::sim
