@@ -48,11 +48,15 @@ class Agent {
   const char* load(std::string_view shapes, char separator);
   void answer(std::uint32_t id, const char* wrong);
   void answer_report(std::uint32_t id);
-  void send(const char* bytes, std::size_t size) const;
+  void send(const char* bytes, std::size_t size);
+  void flush();
+  void serve_port(int events);
   Report report() const;
 
   Loads loads_;
   LineBuffer lines_;
+  char waiting_[4 * kLineBytes] = {};  // answers that could not be sent yet
+  std::size_t waiting_bytes_ = 0;
   int port_ = -1;
   bool host_there_ = true;  // as far as we know
   std::uint64_t boot_ms_ = 0;
@@ -87,8 +91,8 @@ void Agent::read_command_line() {
   static char text[kCommandLineBytes];
   const std::string_view line(text, read_small("/proc/cmdline", text, sizeof text));
   report_every_ms_ = number_of(kernel_argument(line, "fairlead.report"));
-  const std::uint64_t seconds = number_of(kernel_argument(line, "fairlead.seconds"));
-  if (seconds != 0) end_ms_ = uptime_ms() + seconds * 1000;
+  const std::string_view seconds = kernel_argument(line, "fairlead.seconds");
+  if (!seconds.empty()) end_ms_ = uptime_ms() + number_of(seconds) * 1000;
   const std::string_view shapes = kernel_argument(line, "fairlead.load");
   if (shapes.empty()) return;
   if (const char* wrong = load(shapes, ';')) std::printf("fairlead-agent: load: %s\n", wrong);
@@ -114,9 +118,26 @@ const char* Agent::load(std::string_view shapes, char separator) {
   return nullptr;
 }
 
-void Agent::send(const char* bytes, std::size_t size) const {
-  // The line fits the port's buffer; a host that went away gets nothing.
-  if (::write(port_, bytes, size) < 0) return;
+void Agent::send(const char* bytes, std::size_t size) {
+  // Full of answers that nobody takes: the host that asked has gone long ago.
+  if (size > sizeof waiting_ - waiting_bytes_) waiting_bytes_ = 0;
+  std::memcpy(waiting_ + waiting_bytes_, bytes, size);
+  waiting_bytes_ += size;
+  flush();
+}
+
+// A question can arrive before the news that its host is there: until then the port takes nothing.
+void Agent::flush() {
+  const ssize_t sent = ::write(port_, waiting_, waiting_bytes_);
+  if (sent <= 0) return;
+  waiting_bytes_ -= static_cast<std::size_t>(sent);
+  std::memmove(waiting_, waiting_ + sent, waiting_bytes_);
+}
+
+void Agent::serve_port(int events) {
+  read_port();
+  if (waiting_bytes_ != 0) flush();
+  if ((events & POLLHUP) != 0) host_there_ = false;
 }
 
 void Agent::answer(std::uint32_t id, const char* wrong) {
@@ -194,7 +215,8 @@ void Agent::run() {
   if (port_ >= 0) offer_shell();
   next_report_ms_ = boot_ms_ + report_every_ms_;
   while (true) {
-    pollfd files[2] = {{signal_fd, POLLIN, 0}, {host_there_ ? port_ : -1, POLLIN, 0}};
+    const auto wanted = static_cast<short>(waiting_bytes_ == 0 ? POLLIN : POLLIN | POLLOUT);
+    pollfd files[2] = {{signal_fd, POLLIN, 0}, {host_there_ ? port_ : -1, wanted, 0}};
     ::poll(files, 2, wait_ms());
     if (files[0].revents != 0) {
       signalfd_siginfo info;
@@ -203,10 +225,7 @@ void Agent::run() {
       }
       loads_.reap();
     }
-    if (files[1].revents != 0) {
-      read_port();
-      if ((files[1].revents & POLLHUP) != 0) host_there_ = false;
-    }
+    if (files[1].revents != 0) serve_port(files[1].revents);
     const std::uint64_t now = uptime_ms();
     if (end_ms_ != 0 && now >= end_ms_) report_on_console(), power_off();
     if (report_every_ms_ != 0 && now >= next_report_ms_) {
