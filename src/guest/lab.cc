@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
@@ -29,6 +30,8 @@ using base::ErrorKind;
 
 constexpr std::int64_t kAskNs = 2 * base::kNanosPerSecond;
 constexpr std::size_t kMostConsoleBytes = 16 << 20;
+constexpr std::uint64_t kBalloonSlackKib = 1024;
+constexpr std::chrono::milliseconds kLookAgain(20);
 
 struct DomainFree {
   void operator()(virDomainPtr domain) const { virDomainFree(domain); }
@@ -110,6 +113,21 @@ void for_each_at_once(std::vector<LabGuest>& guests, Work work) {
 base::Result<Report> report_of(const LabGuest& guest, std::int64_t timeout_ns) {
   FL_TRY(auto agent, AgentClient::connect(guest.mark.agent_socket));
   return agent.report(timeout_ns);
+}
+
+// The balloon takes what the guest has beyond its first size only once its driver is there.
+base::Status await_balloon(virConnectPtr connection, const LabGuest& guest, std::uint64_t want_kib,
+                           std::int64_t end_ns) {
+  const Domain domain(virDomainLookupByUUIDString(connection, guest.uuid.c_str()));
+  virDomainInfo info{};
+  while (domain && virDomainGetInfo(domain.get(), &info) == 0) {
+    if (info.memory <= want_kib + kBalloonSlackKib) return {};
+    if (base::monotonic_ns() > end_ns) {
+      return base::fail(ErrorKind::kTimeout, guest.name + ": its balloon does not fill");
+    }
+    std::this_thread::sleep_for(kLookAgain);
+  }
+  return base::fail(libvirt_error("await " + guest.name));
 }
 
 void remove_files(const LabMark& mark) {
@@ -206,6 +224,12 @@ base::Status Lab::up(const UpOptions& options, const Image& image,
     if (!first) first = std::move(report).error().at(context);
   });
   if (first) return base::fail(*std::move(first));
+  on_step("waiting for the balloons");
+  const std::int64_t end_ns = base::monotonic_ns() + options.timeout_ns;
+  for (const LabGuest& guest : guests) {
+    FL_TRY_STATUS(
+        await_balloon(state_->connection, guest, options.memory_mib * 1024, end_ns));
+  }
   return {};
 }
 

@@ -67,8 +67,9 @@ class Lab {
   Lab& operator=(Lab&&) = delete;
   ~Lab();
 
-  // Starts the guests and returns when each agent has answered.  On error those that run stay:
-  // down() takes them.
+  // Starts the guests and returns when each agent has answered and each balloon has left its guest
+  // with the memory asked for.  On error those that run stay: down()
+  // takes them.
   base::Status up(const UpOptions& options, const Image& image,
                   const std::function<void(std::string_view)>& on_step);
 

@@ -86,8 +86,7 @@ base::Result<std::vector<Overlay>> account_overlays(const std::string& folder) {
 }
 
 // After the fork; only system calls.  Says what failed on stderr, the log.
-[[noreturn]] void become_libvirtd(const std::vector<Overlay>& overlays,
-                                  const char* configuration) {
+[[noreturn]] void become_libvirtd(const std::vector<Overlay>& overlays, char* const* arguments) {
   ::setsid();
   bool good = ::unshare(CLONE_NEWNS) == 0 &&
               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
@@ -96,9 +95,8 @@ base::Result<std::vector<Overlay>> account_overlays(const std::string& folder) {
     good = good && ::mount(one.source.c_str(), one.place, nullptr, MS_BIND, nullptr) == 0;
   }
   if (good) {
-    ::execlp("libvirtd", "libvirtd", "--config", configuration, static_cast<char*>(nullptr));
-    ::execl("/usr/sbin/libvirtd", "libvirtd", "--config", configuration,
-            static_cast<char*>(nullptr));
+    ::execvp("libvirtd", arguments);
+    ::execv("/usr/sbin/libvirtd", arguments);
   }
   std::perror("start libvirtd");
   ::_exit(1);
@@ -134,7 +132,7 @@ bool connects(const std::string& uri) {
 }
 
 base::Result<daemon::ProcessId> recorded(const std::string& folder) {
-  FL_TRY(const std::string text, base::read_file(folder + "/libvirtd.pid", 100));
+  FL_TRY(const std::string text, base::read_file(folder + "/process", 100));
   const auto process = daemon::ProcessId::parse(text);
   if (!process) return base::fail(ErrorKind::kCorrupt, folder + "/libvirtd.pid makes no sense");
   return *process;
@@ -191,7 +189,11 @@ base::Status Libvirtd::start() const {
     overlays.push_back({folder_ + "/" + mount[0], mount[1]});
     if (place_ == Place::kSystem) break;
   }
-  const std::string configuration = folder_ + "/etc/libvirtd.conf";
+  std::string program = "libvirtd";
+  std::string configuration = "--config=" + folder_ + "/etc/libvirtd.conf";
+  // Its own pid file, not ours: libvirtd locks it, so that of the system is one at most.
+  std::string pid_file = "--pid-file=" + (place_ == Place::kPrivate ? folder_ : "/run") + "/libvirtd.pid";
+  char* const arguments[] = {program.data(), configuration.data(), pid_file.data(), nullptr};
   const std::string log_path = folder_ + "/libvirtd.log";
   const Fd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -202,10 +204,10 @@ base::Status Libvirtd::start() const {
     ::dup2(null.get(), 0);
     ::dup2(log.get(), 1);
     ::dup2(log.get(), 2);
-    become_libvirtd(overlays, configuration.c_str());
+    become_libvirtd(overlays, arguments);
   }
   FL_TRY(const auto process, daemon::ProcessId::of(child));
-  FL_TRY_STATUS(base::write_file_atomic(folder_ + "/libvirtd.pid", process.text()));
+  FL_TRY_STATUS(base::write_file_atomic(folder_ + "/process", process.text()));
   FL_TRY(const Fd handle, process.open());
   return await_answer(handle.get());
 }
@@ -216,7 +218,7 @@ base::Status Libvirtd::await_answer(int process) const {
     const bool dead = ended(process, kLookAgainMs);
     if (!dead && base::monotonic_ns() < end) continue;
     if (!dead) send_signal(process, SIGKILL);
-    ::unlink((folder_ + "/libvirtd.pid").c_str());
+    ::unlink((folder_ + "/process").c_str());
     return base::fail(dead ? ErrorKind::kIo : ErrorKind::kTimeout,
                       "libvirtd does not start: " + cause_in(folder_ + "/libvirtd.log"));
   }
@@ -237,7 +239,7 @@ base::Result<bool> Libvirtd::stop() const {
       }
     }
   }
-  ::unlink((folder_ + "/libvirtd.pid").c_str());
+  ::unlink((folder_ + "/process").c_str());
   if (place_ == Place::kSystem) ::unlink(kSystemSocket);
   return alive;
 }

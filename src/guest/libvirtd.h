@@ -3,7 +3,7 @@
 // A libvirt daemon of our own, where no service manager runs one: in a container, or for a test.
 //
 //     FOLDER/etc         libvirtd.conf, qemu.conf: no cgroups, no security driver, QEMU as root
-//     FOLDER/libvirtd.pid, libvirtd.log
+//     FOLDER/process, libvirtd.log  which process it is, and what it says
 //
 // It runs in a mount namespace of its own, where FOLDER/etc lies over /etc/libvirt, so nothing of
 // the system's configuration is read or changed.  With Place::kPrivate its sockets, state and logs

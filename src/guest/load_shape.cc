@@ -195,7 +195,9 @@ std::expected<LoadShape, const char*> parse_load(std::string_view text) {
   std::string_view rest = text;
   const std::string_view kind = next_part(rest, ':');
   const char* wrong = "a load is cpu:… or mem:…, as in cpu:heavy or mem:rate=20M,limit=512M";
-  if (kind == "cpu") {
+  if (rest.ends_with(',') || rest.find(",/") != std::string_view::npos) {
+    wrong = "a comma with nothing behind it";
+  } else if (kind == "cpu") {
     wrong = parse_cpu(shape.cpu, rest);
   } else if (kind == "mem") {
     shape.kind = LoadShape::Kind::kMemory;
