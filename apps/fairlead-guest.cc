@@ -127,7 +127,8 @@ int main(int argc, char** argv) {
   app.add_option("-o,--output", command.output, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
-  auto* build_verb = app.add_subcommand("build", "make kernel and initramfs, unless they are there");
+  auto* build_verb =
+      app.add_subcommand("build", "make kernel and initramfs, unless they are there");
   build_verb->add_flag("--uml", command.uml, "for User-Mode Linux");
   build_verb->add_flag("--headers", command.headers, "the matching kernel headers, too");
   auto* headers_verb = app.add_subcommand("headers", "fetch the matching kernel headers");

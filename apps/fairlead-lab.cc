@@ -125,7 +125,8 @@ base::Status up(const LabCommand& command) {
   options.timeout_ns = kBootNs * (1 + options.count / 4);
   const std::int64_t start = base::monotonic_ns();
   FL_TRY_STATUS(lab.up(options, image, show_step));
-  if (command.output == "json") return std::puts(with_member("guests", options.count).c_str()), base::Status();
+  if (command.output == "json")
+    return std::puts(with_member("guests", options.count).c_str()), base::Status();
   fmt::print("{} guests up in {}\n", options.count, base::format_ns(base::monotonic_ns() - start));
   return {};
 }
@@ -180,9 +181,12 @@ base::Status ls(const LabCommand& command) {
                          "loads", "rounds", "held", "OOM kills"});
   for (const auto& one : guests) {
     const auto kib = [](std::uint64_t count) { return base::format_bytes(count * 1024); };
-    std::vector<std::string> cells = {one.name, one.report ? one.state : one.state + ", silent",
+    std::vector<std::string> cells = {one.name,
+                                      one.report ? one.state : one.state + ", silent",
                                       std::string(guest::name(one.accel)),
-                                      std::to_string(one.vcpus), one.pins, kib(one.memory_kib),
+                                      std::to_string(one.vcpus),
+                                      one.pins,
+                                      kib(one.memory_kib),
                                       kib(one.max_kib)};
     if (one.report) {
       cells.insert(cells.end(), {kib(one.report->available_kib), std::to_string(one.report->loads),
@@ -242,7 +246,8 @@ base::Status down(const LabCommand& command) {
     FL_TRY(const auto daemon, own_libvirtd(command));
     FL_TRY_STATUS(daemon.stop());
   }
-  if (command.output == "json") return std::puts(with_member("guests", ended).c_str()), base::Status();
+  if (command.output == "json")
+    return std::puts(with_member("guests", ended).c_str()), base::Status();
   fmt::print("{} guests ended\n", ended);
   return {};
 }
@@ -276,7 +281,8 @@ void add_up(CLI::App& verb, LabCommand& command) {
   verb.add_option("--max", command.up.max_mib, "MiB that each can grow to")
       ->check(number(64, 1 << 20))
       ->capture_default_str();
-  verb.add_option("--pin", command.pins, "processor of all guests, or one for each: 0,1,0,1 [free]");
+  verb.add_option("--pin", command.pins,
+                  "processor of all guests, or one for each: 0,1,0,1 [free]");
   verb.add_option("--accel", command.accel, "auto, kvm or tcg")
       ->check(CLI::IsMember({"auto", "kvm", "tcg"}))
       ->capture_default_str();

@@ -2,7 +2,6 @@
 #include "guest/accel.h"
 
 #include <sys/utsname.h>
-
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -28,15 +27,34 @@ base::Result<std::string> circumstances() {
 }
 
 AccelAnswer try_kvm(const Image& image) {
-  const auto out = run_tool(
-      {kQemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine",
-       "pc,accel=kvm", "-m", "128", "-kernel", image.kernel, "-initrd", image.initramfs, "-append",
-       kernel_arguments("panic=-1 fairlead.seconds=0"), "-serial", "stdio", "-device",
-       "virtio-serial-pci", "-chardev", "null,id=agent", "-device",
-       fmt::format("virtserialport,chardev=agent,name={}", kAgentPort)},
-      {.timeout_ns = kProbeNs});
+  const auto out = run_tool({kQemu,
+                             "-nodefaults",
+                             "-no-user-config",
+                             "-display",
+                             "none",
+                             "-no-reboot",
+                             "-machine",
+                             "pc,accel=kvm",
+                             "-m",
+                             "128",
+                             "-kernel",
+                             image.kernel,
+                             "-initrd",
+                             image.initramfs,
+                             "-append",
+                             kernel_arguments("panic=-1 fairlead.seconds=0"),
+                             "-serial",
+                             "stdio",
+                             "-device",
+                             "virtio-serial-pci",
+                             "-chardev",
+                             "null,id=agent",
+                             "-device",
+                             fmt::format("virtserialport,chardev=agent,name={}", kAgentPort)},
+                            {.timeout_ns = kProbeNs});
   if (!out) return {Accel::kTcg, "a guest under KVM: " + out.error().message()};
-  if (!out->contains("fairlead-agent: ready")) return {Accel::kTcg, "a guest under KVM did not boot"};
+  if (!out->contains("fairlead-agent: ready"))
+    return {Accel::kTcg, "a guest under KVM did not boot"};
   return {Accel::kKvm, "a guest under KVM booted"};
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/agent_client.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,8 +61,10 @@ base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t 
     }
     const std::int64_t left_ms = (end - base::monotonic_ns()) / base::kNanosPerMilli;
     pollfd file{socket_.get(), POLLIN, 0};
-    if (left_ms <= 0 || ::poll(&file, 1, static_cast<int>(std::min<std::int64_t>(left_ms, 60'000))) == 0) {
-      if (left_ms <= 60'000) return base::fail(ErrorKind::kTimeout, "the guest's agent does not answer");
+    if (left_ms <= 0 ||
+        ::poll(&file, 1, static_cast<int>(std::min<std::int64_t>(left_ms, 60'000))) == 0) {
+      if (left_ms <= 60'000)
+        return base::fail(ErrorKind::kTimeout, "the guest's agent does not answer");
       continue;
     }
     const std::size_t room = std::min(bytes.size(), kLineBytes / 2);

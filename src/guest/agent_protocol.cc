@@ -23,12 +23,18 @@ struct Field {
   std::uint64_t Report::* value;
 };
 constexpr Field kFields[] = {
-    {"up_ms", &Report::up_ms},           {"boot_ms", &Report::boot_ms},
-    {"cpus", &Report::cpus},             {"total_kib", &Report::total_kib},
-    {"free_kib", &Report::free_kib},     {"available_kib", &Report::available_kib},
-    {"loads", &Report::loads},           {"rounds", &Report::rounds},
-    {"memory_kib", &Report::memory_kib}, {"peak_kib", &Report::peak_kib},
-    {"ended", &Report::ended},           {"oom_kills", &Report::oom_kills},
+    {"up_ms", &Report::up_ms},
+    {"boot_ms", &Report::boot_ms},
+    {"cpus", &Report::cpus},
+    {"total_kib", &Report::total_kib},
+    {"free_kib", &Report::free_kib},
+    {"available_kib", &Report::available_kib},
+    {"loads", &Report::loads},
+    {"rounds", &Report::rounds},
+    {"memory_kib", &Report::memory_kib},
+    {"peak_kib", &Report::peak_kib},
+    {"ended", &Report::ended},
+    {"oom_kills", &Report::oom_kills},
     {"pressure", &Report::pressure},
 };
 
@@ -86,9 +92,8 @@ std::optional<Report> parse_report(std::string_view text) {
     const std::size_t sign = word.find('=');
     if (sign == std::string_view::npos) return std::nullopt;
     const std::string_view key = word.substr(0, sign);
-    const Field* const field = std::ranges::find_if(kFields, [&](const Field& known) {
-      return key == known.name;
-    });
+    const Field* const field =
+        std::ranges::find_if(kFields, [&](const Field& known) { return key == known.name; });
     if (field == std::end(kFields)) continue;
     const auto value = number<std::uint64_t>(word.substr(sign + 1));
     if (!value) return std::nullopt;

@@ -30,13 +30,14 @@ TEST(AgentProtocol, ReadsAnswers) {
   ASSERT_TRUE(refused);
   EXPECT_FALSE(refused->ok);
   EXPECT_EQ(refused->text, "no disk to read");
-  for (const char* bad : {"", "7", "7 yes", "ok", "seven ok"}) EXPECT_FALSE(parse_answer(bad)) << bad;
+  for (const char* bad : {"", "7", "7 yes", "ok", "seven ok"})
+    EXPECT_FALSE(parse_answer(bad)) << bad;
 }
 
 TEST(AgentProtocol, AReportComesThroughWhole) {
   rc::check([](const std::vector<std::uint64_t>& values) {
     const auto value = [&](std::size_t i) { return i < values.size() ? values[i] : i; };
-    const Report report{value(0), value(1), value(2), value(3), value(4),  value(5),  value(6),
+    const Report report{value(0), value(1), value(2), value(3),  value(4),  value(5), value(6),
                         value(7), value(8), value(9), value(10), value(11), value(12)};
     char text[kLineBytes];
     const std::size_t size = format_report(report, text, sizeof text);

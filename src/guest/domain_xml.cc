@@ -117,8 +117,7 @@ std::optional<LabMark> parse_mark(std::string_view xml) {
 }
 
 std::string kernel_arguments(std::string_view more) {
-  std::string out =
-      "console=ttyS0 quiet cryptomgr.notests audit=0 no_timer_check init_on_alloc=0";
+  std::string out = "console=ttyS0 quiet cryptomgr.notests audit=0 no_timer_check init_on_alloc=0";
   if (!more.empty()) out += ' ';
   return out.append(more);
 }

@@ -20,17 +20,17 @@ struct DomainSpec {
   std::string name;
   Accel accel = Accel::kTcg;
   std::uint32_t vcpus = 1;
-  std::uint64_t memory_mib = 512;         // that it starts with
-  std::uint64_t max_mib = 2048;           // that its balloon can grow to
-  std::optional<std::uint32_t> pin;       // pCPU of all its vCPUs
-  std::uint32_t stats_period_s = 1;       // 0: no balloon statistics
-  std::string kernel;                     // absolute paths, here and below
+  std::uint64_t memory_mib = 512;    // that it starts with
+  std::uint64_t max_mib = 2048;      // that its balloon can grow to
+  std::optional<std::uint32_t> pin;  // pCPU of all its vCPUs
+  std::uint32_t stats_period_s = 1;  // 0: no balloon statistics
+  std::string kernel;                // absolute paths, here and below
   std::string initramfs;
-  std::string arguments;                  // of the kernel, beyond ours
+  std::string arguments;  // of the kernel, beyond ours
   std::string agent_socket;
   std::string console_log;
-  std::string disk;                       // read-only; empty: none
-  std::uint32_t user = 0;                 // that QEMU runs as; only where libvirt is privileged
+  std::string disk;        // read-only; empty: none
+  std::uint32_t user = 0;  // that QEMU runs as; only where libvirt is privileged
   std::uint32_t group = 0;
   bool privileged = true;
 };

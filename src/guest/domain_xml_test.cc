@@ -77,7 +77,8 @@ TEST(DomainXml, TheMarkIsReadInEitherQuotes) {
 
 TEST(LabNames, PrefixesThatAreNoFilesAreRefused) {
   EXPECT_TRUE(check_prefix("aos_"));
-  for (const char* bad : {"", ".a", "-a", "a/b", "a b", "../x", "ä"}) EXPECT_FALSE(check_prefix(bad));
+  for (const char* bad : {"", ".a", "-a", "a/b", "a b", "../x", "ä"})
+    EXPECT_FALSE(check_prefix(bad));
   EXPECT_FALSE(check_prefix(std::string(41, 'a')));
 }
 

@@ -2,7 +2,6 @@
 #include "guest/image.h"
 
 #include <sys/stat.h>
-
 #include <unistd.h>
 
 #include <cerrno>
@@ -107,8 +106,7 @@ base::Status mend_headers(const std::string& root, const std::string& place) {
     const auto text = base::read_file(makefile, kMostFileBytes);
     constexpr std::string_view kStart = "include /usr/src/";
     if (!text || !text->starts_with(kStart)) continue;
-    const std::string mended =
-        "include " + place + "/usr/src/" + text->substr(kStart.size());
+    const std::string mended = "include " + place + "/usr/src/" + text->substr(kStart.size());
     FL_TRY_STATUS(base::write_file_atomic(makefile, mended));
   }
   return {};
@@ -116,16 +114,14 @@ base::Status mend_headers(const std::string& root, const std::string& place) {
 
 }  // namespace
 
-std::string_view name(ImageKind kind) noexcept {
-  return kind == ImageKind::kUml ? "uml" : "qemu";
-}
+std::string_view name(ImageKind kind) noexcept { return kind == ImageKind::kUml ? "uml" : "qemu"; }
 
 base::Result<std::string> find_agent() {
   if (const char* const named = std::getenv("FAIRLEAD_AGENT")) return std::string(named);
   std::error_code error;
   const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
   for (const char* const place : {"fairlead-agent", "../libexec/fairlead/fairlead-agent"}) {
-    const std::string path = (here / place).lexically_normal().string();
+    std::string path = (here / place).lexically_normal().string();
     if (::access(path.c_str(), R_OK) == 0) return path;
   }
   return base::fail(base::Error(ErrorKind::kNotFound, "the guests' agent is not beside " +
@@ -183,7 +179,7 @@ base::Result<std::string> build_headers(const PackageLock& lock, const ImageOpti
   }
   FL_TRY(const std::string key, key_of("headers", packages, "", scratch.path()));
   std::string place = fmt::format("{}/headers/{}", options.cache, key);
-  const std::string sources = place + "/usr/src/" + packages.front().name;
+  std::string sources = place + "/usr/src/" + packages.front().name;
   if (::access(sources.c_str(), R_OK) == 0) return sources;
   const PackageStore store(options.cache);
   for (const PinnedPackage& one : packages) {

@@ -40,8 +40,8 @@ base::Result<std::string_view> payload(std::string_view kernel) {
   if (at<std::uint16_t>(kernel, 0x206) < 0x208) {
     return base::fail(ErrorKind::kUnsupported, "a kernel of before 2008");
   }
-  const std::size_t start = (at<std::uint8_t>(kernel, 0x1f1) + std::size_t{1}) * 512 +
-                            at<std::uint32_t>(kernel, 0x248);
+  const std::size_t start =
+      (at<std::uint8_t>(kernel, 0x1f1) + std::size_t{1}) * 512 + at<std::uint32_t>(kernel, 0x248);
   const std::size_t size = at<std::uint32_t>(kernel, 0x24c);
   if (start > kernel.size() || size > kernel.size() - start) {
     return base::fail(ErrorKind::kCorrupt, "a kernel that ends too early");

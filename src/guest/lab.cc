@@ -39,11 +39,11 @@ struct DomainFree {
 using Domain = std::unique_ptr<virDomain, DomainFree>;
 
 base::Error libvirt_error(const std::string& what) {
-  const virErrorPtr why = virGetLastError();
+  const virError* const why = virGetLastError();
   const bool gone = why != nullptr && why->code == VIR_ERR_NO_DOMAIN;
   return {gone ? ErrorKind::kNotFound : ErrorKind::kIo,
-          fmt::format("{}: {}", what, why == nullptr || why->message == nullptr ? "no reason"
-                                                                                : why->message)};
+          fmt::format("{}: {}", what,
+                      why == nullptr || why->message == nullptr ? "no reason" : why->message)};
 }
 
 std::string take(char* text) {
@@ -71,12 +71,13 @@ std::string_view name_of_state(unsigned char state) {
 std::string pins_of(virDomainPtr domain, int vcpus) {
   constexpr int kMapBytes = manage::CpuSet::kMostCpus / 8;
   std::vector<unsigned char> maps(static_cast<std::size_t>(vcpus) * kMapBytes);
-  const int got = virDomainGetVcpuPinInfo(domain, vcpus, maps.data(), kMapBytes,
-                                          VIR_DOMAIN_AFFECT_LIVE);
+  const int got =
+      virDomainGetVcpuPinInfo(domain, vcpus, maps.data(), kMapBytes, VIR_DOMAIN_AFFECT_LIVE);
   std::string out;
   for (int vcpu = 0; vcpu < got; ++vcpu) {
     if (vcpu > 0) out += ' ';
-    out += manage::CpuSet::from_bytes(maps.data() + vcpu * kMapBytes, kMapBytes).text();
+    out +=
+        manage::CpuSet::from_bytes(maps.data() + std::size_t{kMapBytes} * vcpu, kMapBytes).text();
   }
   return out;
 }
@@ -97,8 +98,9 @@ std::optional<LabGuest> describe(virDomainPtr domain) {
   guest.max_kib = info.maxMem;
   guest.pins = pins_of(domain, info.nrVirtCpu);
   guest.mark = *std::move(mark);
-  guest.accel = take(virDomainGetXMLDesc(domain, 0)).starts_with("<domain type='kvm'") ? Accel::kKvm
-                                                                                     : Accel::kTcg;
+  guest.accel = take(virDomainGetXMLDesc(domain, 0)).starts_with("<domain type='kvm'")
+                    ? Accel::kKvm
+                    : Accel::kTcg;
   return guest;
 }
 
@@ -133,6 +135,19 @@ base::Status await_balloon(virConnectPtr connection, const LabGuest& guest, std:
 void remove_files(const LabMark& mark) {
   ::unlink(mark.agent_socket.c_str());
   ::unlink(mark.console_log.c_str());
+}
+
+// Ends a domain and removes its files, if it is ours and its name fits.
+base::Result<bool> end_ours(virDomainPtr domain, const std::string& prefix) {
+  const std::string name = virDomainGetName(domain);
+  const auto mark = mark_of(domain);
+  if (!mark || !name.starts_with(prefix)) return false;
+  if (virDomainDestroy(domain) != 0) {
+    auto error = libvirt_error("end " + name);
+    if (error.kind() != ErrorKind::kNotFound) return base::fail(std::move(error));
+  }
+  remove_files(*mark);
+  return true;
 }
 
 }  // namespace
@@ -171,13 +186,13 @@ base::Result<std::vector<Domain>> Lab::State::domains() const {
   const int count = virConnectListAllDomains(connection, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
   if (count < 0) return base::fail(libvirt_error("list the domains"));
   std::vector<Domain> domains;
+  domains.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) domains.emplace_back(list[i]);
-  std::free(list);
+  std::free(static_cast<void*>(list));
   return domains;
 }
 
-base::Status Lab::State::start(const UpOptions& up, const Image& image,
-                               std::uint32_t index) const {
+base::Status Lab::State::start(const UpOptions& up, const Image& image, std::uint32_t index) const {
   DomainSpec spec;
   spec.name = up.prefix + std::to_string(index + 1);
   spec.accel = up.accel;
@@ -227,8 +242,7 @@ base::Status Lab::up(const UpOptions& options, const Image& image,
   on_step("waiting for the balloons");
   const std::int64_t end_ns = base::monotonic_ns() + options.timeout_ns;
   for (const LabGuest& guest : guests) {
-    FL_TRY_STATUS(
-        await_balloon(state_->connection, guest, options.memory_mib * 1024, end_ns));
+    FL_TRY_STATUS(await_balloon(state_->connection, guest, options.memory_mib * 1024, end_ns));
   }
   return {};
 }
@@ -255,17 +269,23 @@ base::Result<std::vector<LabGuest>> Lab::list(const std::string& which, const st
 
 base::Result<std::uint32_t> Lab::down(const std::string& prefix) {
   FL_TRY(const auto domains, state_->domains());
+  std::mutex mutex;
   std::uint32_t ended = 0;
-  for (const Domain& domain : domains) {
-    const auto mark = mark_of(domain.get());
-    if (!mark || !std::string_view(virDomainGetName(domain.get())).starts_with(prefix)) continue;
-    if (virDomainDestroy(domain.get()) != 0) {
-      auto error = libvirt_error(fmt::format("end {}", virDomainGetName(domain.get())));
-      if (error.kind() != ErrorKind::kNotFound) return base::fail(std::move(error));
+  std::optional<base::Error> first;
+  {
+    // All at once: libvirt takes nearly two seconds to end one.
+    std::vector<std::jthread> threads;
+    threads.reserve(domains.size());
+    for (const Domain& domain : domains) {
+      threads.emplace_back([&, one = domain.get()] {
+        const auto done = end_ours(one, prefix);
+        const std::scoped_lock lock(mutex);
+        if (done) ended += *done ? 1 : 0;
+        if (!done && !first) first = done.error();
+      });
     }
-    remove_files(*mark);
-    ++ended;
   }
+  if (first) return base::fail(*std::move(first));
   // What a killed `up` left before its domain was made.
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(state_->options.folder, none)) {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/libvirtd.h"
 
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -142,9 +141,10 @@ base::Result<daemon::ProcessId> recorded(const std::string& folder) {
 
 base::Status libvirt_answers(const std::string& uri) {
   if (connects(uri)) return {};
-  const virErrorPtr why = virGetLastError();
+  const virError* const why = virGetLastError();
   const std::string text = why == nullptr || why->message == nullptr ? "no reason" : why->message;
-  base::Error error(ErrorKind::kNotFound, fmt::format("no libvirt daemon answers at {}: {}", uri, text));
+  base::Error error(ErrorKind::kNotFound,
+                    fmt::format("no libvirt daemon answers at {}: {}", uri, text));
   return base::fail(std::move(error).advise(
       ::access("/run/systemd/system", F_OK) == 0 ? "start it: systemctl start libvirtd"
       : ::geteuid() == 0                         ? "start one: fairlead lab libvirtd"
@@ -192,7 +192,8 @@ base::Status Libvirtd::start() const {
   std::string program = "libvirtd";
   std::string configuration = "--config=" + folder_ + "/etc/libvirtd.conf";
   // Its own pid file, not ours: libvirtd locks it, so that of the system is one at most.
-  std::string pid_file = "--pid-file=" + (place_ == Place::kPrivate ? folder_ : "/run") + "/libvirtd.pid";
+  std::string pid_file =
+      "--pid-file=" + (place_ == Place::kPrivate ? folder_ : "/run") + "/libvirtd.pid";
   char* const arguments[] = {program.data(), configuration.data(), pid_file.data(), nullptr};
   const std::string log_path = folder_ + "/libvirtd.log";
   const Fd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));

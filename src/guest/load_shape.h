@@ -34,11 +34,11 @@ enum class CpuPattern : std::uint8_t { kIdle, kLoop, kShare, kPoisson, kPeriodic
 
 struct CpuPhase {
   CpuPattern pattern = CpuPattern::kIdle;
-  std::uint64_t steps = 0;        // of the counting loop: a round (kLoop) or a job
-  std::int64_t sleep_ns = 0;      // after each round (kLoop)
-  double share = 0;               // of one processor, 0 to 1 (kShare)
-  double rate_per_s = 0;          // of arrivals (kPoisson, kPeriodic)
-  std::int64_t lasts_ns = 0;      // 0: for ever
+  std::uint64_t steps = 0;    // of the counting loop: a round (kLoop) or a job
+  std::int64_t sleep_ns = 0;  // after each round (kLoop)
+  double share = 0;           // of one processor, 0 to 1 (kShare)
+  double rate_per_s = 0;      // of arrivals (kPoisson, kPeriodic)
+  std::int64_t lasts_ns = 0;  // 0: for ever
 
   bool operator==(const CpuPhase&) const = default;
 };

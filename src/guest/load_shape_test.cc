@@ -63,11 +63,28 @@ TEST(LoadShape, ASawtoothHasATop) {
 }
 
 TEST(LoadShape, NonsenseIsRefused) {
-  for (const char* bad :
-       {"", "cpu", "cpu:", "cpu:hevy", "disk:heavy", "cpu:heavy,", "cpu:heavy,,threads=1",
-        "cpu:share=101%", "cpu:share=-1%", "cpu:poisson=5", "cpu:poisson=0,steps=1", "cpu:steps=0",
-        "cpu:steps=5x", "cpu:sleep=5", "cpu:threads=65", "cpu:heavy,for=0s", "mem:", "mem:rate=20MB",
-        "mem:limit=1", "mem:hold=5", "mem:limit=99999999999G", "cpu:steps=99999999999999999999999"}) {
+  for (const char* bad : {"",
+                          "cpu",
+                          "cpu:",
+                          "cpu:hevy",
+                          "disk:heavy",
+                          "cpu:heavy,",
+                          "cpu:heavy,,threads=1",
+                          "cpu:share=101%",
+                          "cpu:share=-1%",
+                          "cpu:poisson=5",
+                          "cpu:poisson=0,steps=1",
+                          "cpu:steps=0",
+                          "cpu:steps=5x",
+                          "cpu:sleep=5",
+                          "cpu:threads=65",
+                          "cpu:heavy,for=0s",
+                          "mem:",
+                          "mem:rate=20MB",
+                          "mem:limit=1",
+                          "mem:hold=5",
+                          "mem:limit=99999999999G",
+                          "cpu:steps=99999999999999999999999"}) {
     EXPECT_FALSE(parse_load(bad)) << bad;
   }
 }

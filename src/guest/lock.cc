@@ -17,7 +17,7 @@ namespace {
 
 using base::ErrorKind;
 
-constexpr std::size_t kMostLockBytes = 64 * 1024;
+constexpr std::size_t kMostLockBytes = 64 << 10;
 constexpr std::string_view kRoles[] = {"kernel", "busybox", "uml", "headers"};
 constexpr const char* kKernelOfTheDay = "linux-image-cloud-amd64";
 constexpr std::string_view kWordCharacters =
@@ -70,8 +70,8 @@ base::Result<PinnedPackage> newest(const std::string& role, const std::string& n
   }
   PinnedPackage package{role, name, field(*stanza, "Version"), field(*stanza, "SHA256")};
   if (!good_word(package.version) || !good_digest(package.sha256)) {
-    return base::fail(base::Error(ErrorKind::kNotFound, "apt knows no package " + name)
-                          .advise("apt-get update"));
+    return base::fail(
+        base::Error(ErrorKind::kNotFound, "apt knows no package " + name).advise("apt-get update"));
   }
   return package;
 }
@@ -133,8 +133,8 @@ base::Result<PackageLock> PackageLock::load(const std::string& path) {
 base::Result<PackageLock> PackageLock::refreshed() {
   FL_TRY(const auto kernels, depends(kKernelOfTheDay, "linux-image-"));
   if (kernels.empty()) {
-    return base::fail(base::Error(ErrorKind::kNotFound, "apt knows no cloud kernel")
-                          .advise("apt-get update"));
+    return base::fail(
+        base::Error(ErrorKind::kNotFound, "apt knows no cloud kernel").advise("apt-get update"));
   }
   std::vector<PinnedPackage> packages;
   const auto add = [&](const std::string& role, const std::string& name) -> base::Status {
@@ -174,10 +174,10 @@ std::vector<PinnedPackage> PackageLock::of(std::string_view role) const {
 base::Result<PinnedPackage> PackageLock::only(std::string_view role) const {
   auto found = of(role);
   if (found.size() == 1) return std::move(found.front());
-  return base::fail(base::Error(ErrorKind::kNotFound,
-                                fmt::format("the lock has {} packages of role {}, not one",
-                                            found.size(), role))
-                        .advise("fairlead guest lock"));
+  return base::fail(
+      base::Error(ErrorKind::kNotFound,
+                  fmt::format("the lock has {} packages of role {}, not one", found.size(), role))
+          .advise("fairlead guest lock"));
 }
 
 }  // namespace fairlead::guest

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/lock.h"
 
-#include <stdlib.h>  // setenv
-
 #include <gtest/gtest.h>
+#include <stdlib.h>  // setenv
 
 #include "base/file.h"
 #include "guest/package.h"
@@ -28,8 +27,8 @@ TEST(Lock, TheBuiltInOneHasWhatEveryImageNeeds) {
 }
 
 TEST(Lock, ReadsWhatItWrites) {
-  const PackageLock lock({{"kernel", "linux-image-1", "1:2.3-4+b1~x", kDigest},
-                          {"headers", "h", "2", kDigest}});
+  const PackageLock lock(
+      {{"kernel", "linux-image-1", "1:2.3-4+b1~x", kDigest}, {"headers", "h", "2", kDigest}});
   const auto again = PackageLock::parse(lock.text());
   ASSERT_TRUE(again);
   EXPECT_EQ(again->packages(), lock.packages());

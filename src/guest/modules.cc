@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/modules.h"
 
-#include <elf.h>
-
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
 
+#include <elf.h>
 #include <fmt/format.h>
 
 #include "base/file.h"
@@ -164,7 +163,8 @@ base::Result<std::vector<Module>> load_order(const std::string& folder,
   FL_TRY(const auto names, order_of(wanted, needs));
   std::vector<Module> order;
   for (const std::string& name : names) {
-    if (const auto file = files.find(name); file != files.end()) order.push_back({name, file->second});
+    if (const auto file = files.find(name); file != files.end())
+      order.push_back({name, file->second});
   }
   return order;
 }

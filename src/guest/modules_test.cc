@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/modules.h"
 
-#include <elf.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
 
+#include <elf.h>
 #include <gtest/gtest.h>
 
 #include "base/file.h"
@@ -63,12 +62,13 @@ TEST(Modules, NoObjectCutShortOrSpoiledIsRead) {
 }
 
 TEST(Modules, EachComesAfterWhatItNeeds) {
-  const std::map<std::string, Names> needs = {
-      {"pci", {"ring", "modern", "core"}}, {"core", {"ring"}}, {"ring", {}},
-      {"modern", {}},                      {"blk", {"core"}}};
-  const auto order = order_of({"pci", "blk"}, [&](const std::string& name) {
-    return base::Result<Names>(needs.at(name));
-  });
+  const std::map<std::string, Names> needs = {{"pci", {"ring", "modern", "core"}},
+                                              {"core", {"ring"}},
+                                              {"ring", {}},
+                                              {"modern", {}},
+                                              {"blk", {"core"}}};
+  const auto order = order_of(
+      {"pci", "blk"}, [&](const std::string& name) { return base::Result<Names>(needs.at(name)); });
   ASSERT_TRUE(order);
   EXPECT_EQ(*order, (Names{"ring", "modern", "core", "pci", "blk"}));
 }
@@ -85,8 +85,8 @@ TEST(Modules, BuiltInOnesAreLeftOutAndMissingOnesSaid) {
   auto folder = ScratchFolder::make(::testing::TempDir());
   ASSERT_TRUE(make_folders(folder->path() + "/kernel/x"));
   const auto write = [&](const char* name, const std::string& depends) {
-    ASSERT_TRUE(base::write_file_atomic(folder->path() + "/kernel/x/" + name,
-                                        module_with(info(depends))));
+    ASSERT_TRUE(
+        base::write_file_atomic(folder->path() + "/kernel/x/" + name, module_with(info(depends))));
   };
   write("virtio-blk.ko", "virtio,inside");
   write("virtio.ko", "");

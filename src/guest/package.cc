@@ -30,8 +30,7 @@ base::Error gone(const PinnedPackage& package, const base::Error& why) {
   const std::string now = version_now(package.name);
   if (now == package.version) return base::Error(why).at("fetch " + package.name);
   if (now.empty()) {
-    return base::Error(ErrorKind::kNotFound,
-                       fmt::format("apt knows no package {}", package.name))
+    return base::Error(ErrorKind::kNotFound, fmt::format("apt knows no package {}", package.name))
         .advise("apt-get update; if it has gone from the archive: fairlead guest lock");
   }
   return base::Error(ErrorKind::kNotFound,
@@ -99,11 +98,11 @@ base::Result<std::string> PackageStore::fetch(const PinnedPackage& package) cons
   FL_TRY(const std::string file, only_deb_in(scratch.path()));
   FL_TRY(const std::string digest, sha256_of(file));
   if (digest != package.sha256) {
-    return base::fail(base::Error(ErrorKind::kCorrupt,
-                                  fmt::format("{} {} has SHA-256 {}, the lock says {}",
-                                              package.name, package.version, digest,
-                                              package.sha256))
-                          .advise("if you trust the archive: fairlead guest lock"));
+    return base::fail(
+        base::Error(ErrorKind::kCorrupt,
+                    fmt::format("{} {} has SHA-256 {}, the lock says {}", package.name,
+                                package.version, digest, package.sha256))
+            .advise("if you trust the archive: fairlead guest lock"));
   }
   if (::rename(file.c_str(), path.c_str()) != 0) return base::fail_errno(errno, "keep " + path);
   return path;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/subprocess.h"
 
-#include <sys/syscall.h>
-#include <sys/wait.h>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,7 +43,8 @@ base::Result<Fd> open_file(const std::string& path, int flags) {
 }
 
 // Between fork and exec: system calls only.
-[[noreturn]] void become(char* const* arguments, const char* folder, const std::array<int, 3>& fds) {
+[[noreturn]] void become(char* const* arguments, const char* folder,
+                         const std::array<int, 3>& fds) {
   ::setpgid(0, 0);
   for (int fd = 0; fd < 3; ++fd) ::dup2(fds[fd], fd);
   sigset_t none;
@@ -105,8 +105,7 @@ base::Error failure(const std::vector<std::string>& command, int status,
 
 base::Result<std::string> run_tool(const std::vector<std::string>& command,
                                    const SubprocessOptions& options) {
-  FL_TRY(const Fd input,
-         open_file(options.input.empty() ? "/dev/null" : options.input, O_RDONLY));
+  FL_TRY(const Fd input, open_file(options.input.empty() ? "/dev/null" : options.input, O_RDONLY));
   FL_TRY(Pipe out, make_pipe());
   FL_TRY(Pipe err, make_pipe());
   if (!options.output.empty()) {
@@ -125,8 +124,8 @@ base::Result<std::string> run_tool(const std::vector<std::string>& command,
   err.write.reset();
   std::string out_text;
   std::string err_text;
-  const bool in_time = collect(out.read, err.read, out_text, err_text,
-                               base::monotonic_ns() + options.timeout_ns);
+  const bool in_time =
+      collect(out.read, err.read, out_text, err_text, base::monotonic_ns() + options.timeout_ns);
   if (!in_time) ::kill(-child, SIGKILL);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {

@@ -2,7 +2,8 @@
 //
 // Running a tool of the system (apt-get, dpkg-deb, xz) to its end, with a time limit.
 //
-// No shell, stdin is /dev/null, LC_ALL is C.UTF-8.  Of each output the first kMostOutput bytes are kept.
+// No shell, stdin is /dev/null, LC_ALL is C.UTF-8.  Of each output the first kMostOutput bytes are
+// kept.
 //
 // Thread-safety: any thread.  The child is gone when this returns; at the limit it is killed, with
 // what it started (its process group).

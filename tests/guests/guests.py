@@ -5,7 +5,7 @@ User-Mode Linux, loaded, measured from outside.
 One libvirt daemon of its own for each run, in a folder of its own; it and its guests end with the
 run.  What the machine lacks is said and skipped, never passed over in silence.
 
-usage: guests.py CLASS.test_name     environment: FL_PROGRAMS, the folder of the programs
+usage: guests.py CLASS[.test_name]     environment: FL_PROGRAMS, the folder of the programs
 """
 import json
 import os
@@ -111,25 +111,25 @@ class UserModeLinux(unittest.TestCase):
 
 
 class Lab(unittest.TestCase):
-    """Each test has a libvirt daemon, a runtime folder and guests of its own."""
+    """One libvirt daemon for all tests, in a folder of its own; each test ends its guests."""
 
-    def setUp(self):
+    @classmethod
+    def setUpClass(cls):
         build()
-        self.folder = tempfile.mkdtemp(prefix="fl-lab-")
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.env = {**os.environ, "FAIRLEAD_RUNTIME_DIR": f"{self.folder}/run"}
-        self.private = ["--private", f"{self.folder}/libvirt"]
-        done = run("fairlead-lab", "libvirtd", *self.private, check=False, env=self.env)
+        cls.folder = tempfile.mkdtemp(prefix="fl-lab-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.env = {**os.environ, "FAIRLEAD_RUNTIME_DIR": f"{cls.folder}/run"}
+        cls.private = ["--private", f"{cls.folder}/libvirt"]
+        done = run("fairlead-lab", "libvirtd", *cls.private, check=False, env=cls.env)
         if done.returncode:
             if "ermitted" in done.stderr:
-                self.skipTest("may not mount, so no libvirt daemon of our own: " + done.stderr)
+                raise unittest.SkipTest("may not mount, so no libvirt daemon: " + done.stderr)
             raise AssertionError(done.stderr)
-        self.uri = done.stdout.strip()
-        self.addCleanup(self.end)
+        cls.addClassCleanup(run, "fairlead-lab", "libvirtd", "--stop", *cls.private, env=cls.env)
+        cls.uri = done.stdout.strip()
 
-    def end(self):
-        run("fairlead-lab", "down", "--all", "--uri", self.uri, env=self.env, check=False)
-        run("fairlead-lab", "libvirtd", "--stop", *self.private, env=self.env)
+    def setUp(self):
+        self.addCleanup(self.lab, "down")
 
     def lab(self, *words, **more):
         return run("fairlead-lab", *words, "--uri", self.uri, env=self.env, **more)
@@ -217,8 +217,7 @@ class Lab(unittest.TestCase):
         program.wait()
         self.assertTrue(list(pathlib.Path(f"{self.folder}/run/lab").iterdir()))
         # The daemon may still be starting what it was last asked for.
-        self.lab("down")
-        until("only the foreign one", lambda: self.lab("down") and
+        until("only the foreign one", lambda: self.lab("down", check=False).returncode == 0 and
               self.virsh("list", "--all", "--name").split() == ["aos_foreign"])
         self.assertEqual(list(pathlib.Path(f"{self.folder}/run/lab").iterdir()), [])
         self.virsh("destroy", "aos_foreign")

@@ -2,10 +2,9 @@
 //
 // The CPU loads.  A step is one turn of a counting loop that the compiler may not shorten, as in
 // document 001's iambusy.
-#include <ctime>
-
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -17,8 +16,8 @@ namespace {
 using base::kNanosPerSecond;
 using base::monotonic_ns;
 
-constexpr std::int64_t kPeriodNs = 10'000'000;    // of a share
-constexpr std::uint64_t kChunkSteps = 5'000;      // between looks at the clock
+constexpr std::int64_t kPeriodNs = 10'000'000;  // of a share
+constexpr std::uint64_t kChunkSteps = 5'000;    // between looks at the clock
 constexpr std::int64_t kForEver = INT64_MAX;
 
 void count(std::uint64_t steps) {
@@ -66,8 +65,8 @@ void run_arrivals(const CpuPhase& phase, std::int64_t end_ns, base::Random& rand
   auto next = static_cast<double>(monotonic_ns());
   const double mean_ns = 1e9 / phase.rate_per_s;
   while (true) {
-    next += phase.pattern == CpuPattern::kPoisson ? -std::log(1 - random.unit()) * mean_ns
-                                                  : mean_ns;
+    next +=
+        phase.pattern == CpuPattern::kPoisson ? -std::log(1 - random.unit()) * mean_ns : mean_ns;
     const auto due = static_cast<std::int64_t>(std::min(next, 9e18));
     sleep_until(std::min(due, end_ns));
     if (due >= end_ns || monotonic_ns() >= end_ns) return;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/agent/loads.h"
 
-#include <sys/mman.h>
-#include <sys/wait.h>
-
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>

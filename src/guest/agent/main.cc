@@ -9,13 +9,12 @@
 //
 // One thread; it waits in poll() for the port, for signals and for the next report.  The port tells
 // by SIGIO that a host connected: without one poll() would return POLLHUP at once, again and again.
-#include <sys/reboot.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The memory loads: pages of their own, touched at a rate, or page cache of the guest's disk.
-#include <sys/mman.h>
-
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +18,7 @@ using base::kNanosPerSecond;
 using base::monotonic_ns;
 
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kReadBytes = 128 * 1024;
+constexpr std::uint64_t kReadBytes = 128 << 10;
 constexpr std::uint64_t kWithoutLimit = std::uint64_t{1} << 40;
 constexpr std::int64_t kTickNs = 10'000'000;
 
@@ -45,8 +44,7 @@ void at_rate(const MemoryLoad& load, std::uint64_t limit, LoadProgress& progress
   for (std::uint64_t done = 0; done < limit;) {
     const double elapsed_s = static_cast<double>(monotonic_ns() - start_ns) * 1e-9;
     const double due = elapsed_s * static_cast<double>(load.rate_bytes_per_s);
-    const std::uint64_t goal =
-        std::min(limit, static_cast<std::uint64_t>(due) / kPage * kPage);
+    const std::uint64_t goal = std::min(limit, static_cast<std::uint64_t>(due) / kPage * kPage);
     while (done < goal) {
       const std::uint64_t to = std::min(goal, done + kReadBytes);
       grow(done, to);
@@ -80,8 +78,7 @@ void page_cache(const MemoryLoad& load, LoadProgress& progress) {
   if (load.limit_bytes != 0) limit = std::min(limit, load.limit_bytes);
   static char buffer[kReadBytes];
   at_rate(load, limit, progress, [&](std::uint64_t from, std::uint64_t to) {
-    [[maybe_unused]] const ssize_t got =
-        ::pread(disk, buffer, to - from, static_cast<off_t>(from));
+    [[maybe_unused]] const ssize_t got = ::pread(disk, buffer, to - from, static_cast<off_t>(from));
   });
   hold(load);
   ::posix_fadvise(disk, 0, 0, POSIX_FADV_DONTNEED);

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/agent/system.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -178,7 +177,8 @@ void fill_memory(Report& report) {
   const std::string_view pressure(text, length);
   report.pressure = number_after(pressure, "some avg10=") * 100 + [&] {
     const std::size_t point = pressure.find('.');
-    return point == std::string_view::npos ? 0 : number_after(pressure, pressure.substr(0, point + 1));
+    return point == std::string_view::npos ? 0
+                                           : number_after(pressure, pressure.substr(0, point + 1));
   }();
 }
 
