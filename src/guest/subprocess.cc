@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
@@ -43,7 +42,7 @@ base::Result<Fd> open_file(const std::string& path, int flags) {
 }
 
 // Between fork and exec: system calls only.
-[[noreturn]] void become(char* const* arguments, const char* folder,
+[[noreturn]] void become(char* const* arguments, char* const* environment, const char* folder,
                          const std::array<int, 3>& fds) {
   ::setpgid(0, 0);
   for (int fd = 0; fd < 3; ++fd) ::dup2(fds[fd], fd);
@@ -51,7 +50,7 @@ base::Result<Fd> open_file(const std::string& path, int flags) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   if (*folder == '\0' || ::chdir(folder) == 0) {
-    ::execvp(arguments[0], arguments);
+    ::execvpe(arguments[0], arguments, environment);
     if (errno == ENOENT) ::_exit(kNoSuchProgram);
   }
   const char* const why = std::strerror(errno);
@@ -116,10 +115,14 @@ base::Result<std::string> run_tool(const std::vector<std::string>& command,
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   const std::array<int, 3> fds = {input.get(), out.write.get(), err.write.get()};
-  ::setenv("LC_ALL", "C.UTF-8", 1);
+  std::vector<char*> environment = {const_cast<char*>("LC_ALL=C.UTF-8")};
+  for (char** one = ::environ; *one != nullptr; ++one) {
+    if (!std::string_view(*one).starts_with("LC_ALL=")) environment.push_back(*one);
+  }
+  environment.push_back(nullptr);
   const pid_t child = ::fork();
   if (child < 0) return base::fail_errno(errno, "start " + command[0]);
-  if (child == 0) become(arguments.data(), options.folder.c_str(), fds);
+  if (child == 0) become(arguments.data(), environment.data(), options.folder.c_str(), fds);
   out.write.reset();
   err.write.reset();
   std::string out_text;
