@@ -22,6 +22,12 @@ foreach(lib liburing libseccomp libcap-ng)
   fl_need(PkgConfig::${lib})
 endforeach()
 
+# Managing virtual machines can be left out: fl_modules() skips the modules that need it.
+pkg_check_modules(libvirt QUIET IMPORTED_TARGET libvirt)
+if(NOT TARGET PkgConfig::libvirt)
+  set(FL_WITHOUT_guest libvirt-dev)
+endif()
+
 if(FL_TESTS)
   find_package(GTest QUIET)
   fl_need(GTest::gtest_main)

@@ -3,13 +3,17 @@
 # bash completion; tests/commands checks it against --help.
 _fairlead_words() {
   case "$1" in
-    fairlead) echo "service client integrity --help --version" ;;
+    fairlead) echo "service client integrity guest lab --help --version" ;;
     fairlead-service) echo "start stop status --name --config --print-config --help --version
       --image --cache-bytes --idle-timeout --poll --queue-depth --max-clients --max-slots
       --max-data --engine --foreground --no-sandbox --output --watch" ;;
     fairlead-client) echo "--name --pattern --duration --poll --reconnect --seed --weight --output
       --no-files --help --version" ;;
     fairlead-integrity) echo "--output --help --version" ;;
+    fairlead-guest) echo "build headers lock --lock --cache --output --uml --headers --help
+      --version" ;;
+    fairlead-lab) echo "up ls load console down libvirtd --uri --name --output --vms --vcpus
+      --memory --max --pin --accel --lock --disk --all --stop --private --help --version" ;;
   esac
 }
 
@@ -19,8 +23,9 @@ _fairlead() {
     program=fairlead-${COMP_WORDS[1]}
   fi
   case "${COMP_WORDS[COMP_CWORD - 1]}" in
-    --image | --config) mapfile -t COMPREPLY < <(compgen -f -- "$word") ; return ;;
+    --image | --config | --lock | --cache | --private) mapfile -t COMPREPLY < <(compgen -f -- "$word") ; return ;;
     --engine) mapfile -t COMPREPLY < <(compgen -W "auto uring pool" -- "$word") ; return ;;
+    --accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$word") ; return ;;
     -o | --output) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ; return ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$(_fairlead_words "$program")" -- "$word")
@@ -29,4 +34,5 @@ _fairlead() {
   fi
 }
 
-complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity
+complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-guest \
+  fairlead-lab

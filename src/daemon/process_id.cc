@@ -49,9 +49,11 @@ Result<std::uint64_t> start_ticks_of(pid_t pid) {
 
 }  // namespace
 
-Result<ProcessId> ProcessId::self() {
-  FL_TRY(const std::uint64_t ticks, start_ticks_of(::getpid()));
-  return ProcessId{::getpid(), ticks};
+Result<ProcessId> ProcessId::self() { return of(::getpid()); }
+
+Result<ProcessId> ProcessId::of(pid_t pid) {
+  FL_TRY(const std::uint64_t ticks, start_ticks_of(pid));
+  return ProcessId{pid, ticks};
 }
 
 std::string ProcessId::text() const {

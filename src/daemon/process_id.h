@@ -24,6 +24,7 @@ struct ProcessId {
   std::uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat, proc(5)
 
   static base::Result<ProcessId> self();
+  static base::Result<ProcessId> of(pid_t pid);  // a child that has not been waited for
 
   // "PID TICKS"; nullopt for anything else.
   std::string text() const;

@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 
-SUBCOMMANDS = {"fairlead-service": ["start", "stop", "status"]}
+SUBCOMMANDS = {"fairlead-service": ["start", "stop", "status"],
+               "fairlead-guest": ["build", "headers", "lock"],
+               "fairlead-lab": ["up", "ls", "load", "console", "down", "libvirtd"]}
 
 
 def help_of(program, words):

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The words between a host and the agent in a guest, one line each way over a virtio-serial port.
+//
+//     host   7 load cpu:heavy mem:limit=512M        verbs: ping load add stop report poweroff
+//     agent  7 ok                                   or: 7 error WHAT
+//     host   8 report
+//     agent  8 ok up_ms=5120 boot_ms=1730 … oom_kills=0
+//
+// The number is the host's; the answer repeats it, so that one who comes later does not take an
+// answer meant for another.  A line has at most kLineBytes bytes with its newline; a longer one is
+// dropped whole.  Neither side trusts the other: what does not parse is refused or skipped.
+//
+// Host and agent share this file; nothing allocates or throws.
+//
+// Thread-safety: pure functions and values.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace fairlead::guest {
+
+inline constexpr const char* kAgentPort = "fairlead.agent";
+inline constexpr std::size_t kLineBytes = 1024;
+
+enum class Verb : std::uint8_t { kPing, kLoad, kAdd, kStop, kReport, kPowerOff };
+
+struct Request {
+  std::uint32_t id = 0;
+  Verb verb = Verb::kPing;
+  std::string_view arguments;  // of the line it was parsed from
+};
+std::optional<Request> parse_request(std::string_view line);
+
+struct Answer {
+  std::uint32_t id = 0;
+  bool ok = false;
+  std::string_view text;  // after "ok" or "error"
+};
+std::optional<Answer> parse_answer(std::string_view line);
+
+// What the guest says about itself: untrusted on the host.
+struct Report {
+  std::uint64_t up_ms = 0;          // since the kernel's start
+  std::uint64_t boot_ms = 0;        // up_ms when the agent was ready
+  std::uint64_t cpus = 0;           // online
+  std::uint64_t total_kib = 0;      // MemTotal
+  std::uint64_t free_kib = 0;       // MemFree
+  std::uint64_t available_kib = 0;  // MemAvailable
+  std::uint64_t loads = 0;          // threads and memory loads that run
+  std::uint64_t rounds = 0;         // rounds and jobs done by the CPU loads, all threads
+  std::uint64_t memory_kib = 0;     // held by the memory loads
+  std::uint64_t peak_kib = 0;       // the most that they held
+  std::uint64_t ended = 0;          // loads that came to their end by themselves
+  std::uint64_t oom_kills = 0;      // by the guest's kernel, since its start
+  std::uint64_t pressure = 0;       // memory, some avg10, in hundredths of a percent
+
+  bool operator==(const Report&) const = default;
+};
+// Writes "key=value …" without a newline; returns the length, or 0 if it does not fit.
+std::size_t format_report(const Report& report, char* out, std::size_t size);
+// Unknown keys are skipped, missing ones are 0; nullopt if a value is no number.
+std::optional<Report> parse_report(std::string_view text);
+
+// Cuts what arrives into lines.
+class LineBuffer {
+ public:
+  // As much of `bytes` as fits before the next complete line is taken; returns how much.
+  std::size_t push(std::string_view bytes);
+  // The next whole line without its newline; valid until the next call of either.
+  std::optional<std::string_view> next();
+  std::uint64_t dropped() const noexcept { return dropped_; }  // lines that were too long
+
+ private:
+  std::array<char, kLineBytes> bytes_{};
+  std::size_t used_ = 0;
+  std::size_t taken_ = 0;  // of bytes_, by the line handed out last
+  bool skipping_ = false;
+  std::uint64_t dropped_ = 0;
+};
+
+// The next word of `rest`, which loses it; empty at the end.
+std::string_view next_word(std::string_view& rest);
+
+}  // namespace fairlead::guest

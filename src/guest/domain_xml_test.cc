@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "guest/domain_xml.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include "guest/lab_names.h"
+
+namespace fairlead::guest {
+namespace {
+
+DomainSpec spec() {
+  DomainSpec spec;
+  spec.name = "aos_1";
+  spec.kernel = "/cache/kernel";
+  spec.initramfs = "/cache/initramfs";
+  spec.agent_socket = "/run/aos_1.agent";
+  spec.console_log = "/run/aos_1.console";
+  return spec;
+}
+
+bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(DomainXml, SaysMemoryPinsAndBalloon) {
+  DomainSpec one = spec();
+  one.vcpus = 2;
+  one.pin = 1;
+  const std::string xml = domain_xml(one);
+  EXPECT_TRUE(has(xml, "<memory unit='MiB'>2048</memory>"));
+  EXPECT_TRUE(has(xml, "<currentMemory unit='MiB'>512</currentMemory>"));
+  EXPECT_TRUE(has(xml, "<vcpupin vcpu='0' cpuset='1'/>"));
+  EXPECT_TRUE(has(xml, "<vcpupin vcpu='1' cpuset='1'/>"));
+  EXPECT_FALSE(has(xml, "vcpu='2'"));
+  EXPECT_TRUE(has(xml, "<memballoon model='virtio'><stats period='1'/></memballoon>"));
+  EXPECT_TRUE(has(xml, "<domain type='qemu'>"));
+  one.accel = Accel::kKvm;
+  one.pin.reset();
+  EXPECT_TRUE(has(domain_xml(one), "<domain type='kvm'>"));
+  EXPECT_FALSE(has(domain_xml(one), "cputune"));
+}
+
+TEST(DomainXml, NamesCannotBecomeXml) {
+  DomainSpec one = spec();
+  one.name = "a</name><devices>&'\"";
+  one.agent_socket = "/run/it's <here>";
+  const std::string xml = domain_xml(one);
+  EXPECT_FALSE(has(xml, "a</name><devices>"));
+  EXPECT_TRUE(has(xml, "<name>a&lt;/name&gt;&lt;devices&gt;&amp;&apos;&quot;</name>"));
+  EXPECT_TRUE(has(xml, "path='/run/it&apos;s &lt;here&gt;'"));
+  EXPECT_FALSE(has(escape_xml(std::string("a\0b\nc", 5)), "\n"));
+}
+
+TEST(DomainXml, ASessionHasNoSecurityLabel) {
+  DomainSpec one = spec();
+  EXPECT_TRUE(has(domain_xml(one), "<label>+0:+0</label>"));
+  one.privileged = false;
+  EXPECT_FALSE(has(domain_xml(one), "seclabel"));
+}
+
+TEST(DomainXml, EscapedTextComesBack) {
+  rc::check([](const std::string& text) {
+    std::string plain;
+    for (const char c : text) plain += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '_' : c;
+    RC_ASSERT(unescape_xml(escape_xml(plain)) == plain);
+  });
+}
+
+TEST(DomainXml, TheMarkIsReadInEitherQuotes) {
+  const LabMark mark{"/run/it's.agent", "/run/<x>.console"};
+  EXPECT_EQ(parse_mark(mark_xml(mark)), mark);
+  EXPECT_EQ(parse_mark("<lab xmlns=\"x\" agent=\"/a\" console=\"/b\"/>"), (LabMark{"/a", "/b"}));
+  EXPECT_FALSE(parse_mark(""));
+  EXPECT_FALSE(parse_mark("<lab/>"));
+}
+
+TEST(LabNames, PrefixesThatAreNoFilesAreRefused) {
+  EXPECT_TRUE(check_prefix("aos_"));
+  for (const char* bad : {"", ".a", "-a", "a/b", "a b", "../x", "ä"})
+    EXPECT_FALSE(check_prefix(bad));
+  EXPECT_FALSE(check_prefix(std::string(41, 'a')));
+}
+
+TEST(LabNames, PinsAreOneForAllOrOneForEach) {
+  using Pins = std::vector<std::uint32_t>;
+  EXPECT_EQ(*parse_pins("0", 8, 2), Pins{0});
+  EXPECT_EQ(*parse_pins("0,1,0", 3, 2), (Pins{0, 1, 0}));
+  EXPECT_FALSE(parse_pins("0,1", 3, 2));
+  EXPECT_FALSE(parse_pins("2", 1, 2));
+  EXPECT_FALSE(parse_pins("", 1, 2));
+  EXPECT_FALSE(parse_pins("0,", 2, 2));
+  EXPECT_EQ(pin_of({}, 3), std::nullopt);
+  EXPECT_EQ(pin_of({1}, 3), 1U);
+  EXPECT_EQ(pin_of({0, 1, 0}, 1), 1U);
+}
+
+}  // namespace
+}  // namespace fairlead::guest

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "guest/lab.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "guest/agent_client.h"
+#include "guest/lab_names.h"
+#include "guest/libvirtd.h"
+#include "guest/package.h"
+#include "manage/cpu_set.h"
+
+namespace fairlead::guest {
+namespace {
+
+using base::ErrorKind;
+
+constexpr std::int64_t kAskNs = 2 * base::kNanosPerSecond;
+constexpr std::size_t kMostConsoleBytes = 16 << 20;
+constexpr std::uint64_t kBalloonSlackKib = 1024;
+constexpr std::chrono::milliseconds kLookAgain(20);
+
+struct DomainFree {
+  void operator()(virDomainPtr domain) const { virDomainFree(domain); }
+};
+using Domain = std::unique_ptr<virDomain, DomainFree>;
+
+base::Error libvirt_error(const std::string& what) {
+  const virError* const why = virGetLastError();
+  const bool gone = why != nullptr && why->code == VIR_ERR_NO_DOMAIN;
+  return {gone ? ErrorKind::kNotFound : ErrorKind::kIo,
+          fmt::format("{}: {}", what,
+                      why == nullptr || why->message == nullptr ? "no reason" : why->message)};
+}
+
+std::string take(char* text) {
+  std::string out = text == nullptr ? "" : text;
+  std::free(text);
+  return out;
+}
+
+std::optional<LabMark> mark_of(virDomainPtr domain) {
+  return parse_mark(take(virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, kLabNamespace,
+                                              VIR_DOMAIN_AFFECT_LIVE)));
+}
+
+std::string_view name_of_state(unsigned char state) {
+  switch (state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED: return "running";
+    case VIR_DOMAIN_PAUSED:
+    case VIR_DOMAIN_PMSUSPENDED: return "paused";
+    case VIR_DOMAIN_CRASHED: return "crashed";
+    default: return "ending";
+  }
+}
+
+std::string pins_of(virDomainPtr domain, int vcpus) {
+  constexpr int kMapBytes = manage::CpuSet::kMostCpus / 8;
+  std::vector<unsigned char> maps(static_cast<std::size_t>(vcpus) * kMapBytes);
+  const int got =
+      virDomainGetVcpuPinInfo(domain, vcpus, maps.data(), kMapBytes, VIR_DOMAIN_AFFECT_LIVE);
+  std::string out;
+  for (int vcpu = 0; vcpu < got; ++vcpu) {
+    if (vcpu > 0) out += ' ';
+    out +=
+        manage::CpuSet::from_bytes(maps.data() + std::size_t{kMapBytes} * vcpu, kMapBytes).text();
+  }
+  return out;
+}
+
+// What libvirt says; nullopt if it is not ours or has just gone.
+std::optional<LabGuest> describe(virDomainPtr domain) {
+  auto mark = mark_of(domain);
+  virDomainInfo info;
+  char uuid[VIR_UUID_STRING_BUFLEN];
+  if (!mark || virDomainGetInfo(domain, &info) != 0) return std::nullopt;
+  if (virDomainGetUUIDString(domain, uuid) != 0) return std::nullopt;
+  LabGuest guest;
+  guest.name = virDomainGetName(domain);
+  guest.uuid = uuid;
+  guest.state = name_of_state(info.state);
+  guest.vcpus = info.nrVirtCpu;
+  guest.memory_kib = info.memory;
+  guest.max_kib = info.maxMem;
+  guest.pins = pins_of(domain, info.nrVirtCpu);
+  guest.mark = *std::move(mark);
+  guest.accel = take(virDomainGetXMLDesc(domain, 0)).starts_with("<domain type='kvm'")
+                    ? Accel::kKvm
+                    : Accel::kTcg;
+  return guest;
+}
+
+// One thread for each guest.
+template <typename Work>
+void for_each_at_once(std::vector<LabGuest>& guests, Work work) {
+  std::vector<std::jthread> threads;
+  threads.reserve(guests.size());
+  for (LabGuest& guest : guests) threads.emplace_back([&guest, work] { work(guest); });
+}
+
+base::Result<Report> report_of(const LabGuest& guest, std::int64_t timeout_ns) {
+  FL_TRY(auto agent, AgentClient::connect(guest.mark.agent_socket));
+  return agent.report(timeout_ns);
+}
+
+// The balloon takes what the guest has beyond its first size only once its driver is there.
+base::Status await_balloon(virConnectPtr connection, const LabGuest& guest, std::uint64_t want_kib,
+                           std::int64_t end_ns) {
+  const Domain domain(virDomainLookupByUUIDString(connection, guest.uuid.c_str()));
+  virDomainInfo info{};
+  while (domain && virDomainGetInfo(domain.get(), &info) == 0) {
+    if (info.memory <= want_kib + kBalloonSlackKib) return {};
+    if (base::monotonic_ns() > end_ns) {
+      return base::fail(ErrorKind::kTimeout, guest.name + ": its balloon does not fill");
+    }
+    std::this_thread::sleep_for(kLookAgain);
+  }
+  return base::fail(libvirt_error("await " + guest.name));
+}
+
+void remove_files(const LabMark& mark) {
+  ::unlink(mark.agent_socket.c_str());
+  ::unlink(mark.console_log.c_str());
+}
+
+// Ends a domain and removes its files, if it is ours and its name fits.
+base::Result<bool> end_ours(virDomainPtr domain, const std::string& prefix) {
+  const std::string name = virDomainGetName(domain);
+  const auto mark = mark_of(domain);
+  if (!mark || !name.starts_with(prefix)) return false;
+  if (virDomainDestroy(domain) != 0) {
+    auto error = libvirt_error("end " + name);
+    if (error.kind() != ErrorKind::kNotFound) return base::fail(std::move(error));
+  }
+  remove_files(*mark);
+  return true;
+}
+
+}  // namespace
+
+struct Lab::State {
+  LabOptions options;
+  virConnectPtr connection = nullptr;
+
+  ~State() {
+    if (connection != nullptr) virConnectClose(connection);
+  }
+  std::string path(const std::string& guest, const char* kind) const {
+    return fmt::format("{}/{}.{}", options.folder, guest, kind);
+  }
+  base::Result<std::vector<Domain>> domains() const;
+  base::Status start(const UpOptions& up, const Image& image, std::uint32_t index) const;
+};
+
+Lab::Lab(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
+Lab::Lab(Lab&&) noexcept = default;
+Lab::~Lab() = default;
+
+base::Result<Lab> Lab::open(LabOptions options) {
+  FL_TRY_STATUS(libvirt_answers(options.uri));
+  auto state = std::make_unique<State>();
+  state->options = std::move(options);
+  state->connection = virConnectOpen(state->options.uri.c_str());
+  if (state->connection == nullptr) {
+    return base::fail(libvirt_error("connect to " + state->options.uri));
+  }
+  return Lab(std::move(state));
+}
+
+base::Result<std::vector<Domain>> Lab::State::domains() const {
+  virDomainPtr* list = nullptr;
+  const int count = virConnectListAllDomains(connection, &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+  if (count < 0) return base::fail(libvirt_error("list the domains"));
+  std::vector<Domain> domains;
+  domains.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) domains.emplace_back(list[i]);
+  std::free(static_cast<void*>(list));
+  return domains;
+}
+
+base::Status Lab::State::start(const UpOptions& up, const Image& image, std::uint32_t index) const {
+  DomainSpec spec;
+  spec.name = up.prefix + std::to_string(index + 1);
+  spec.accel = up.accel;
+  spec.vcpus = up.vcpus;
+  spec.memory_mib = up.memory_mib;
+  spec.max_mib = up.max_mib;
+  spec.pin = pin_of(up.pins, index);
+  spec.kernel = image.kernel;
+  spec.initramfs = image.initramfs;
+  spec.disk = up.disk;
+  spec.agent_socket = path(spec.name, "agent");
+  spec.console_log = path(spec.name, "console");
+  spec.user = ::geteuid();
+  spec.group = ::getegid();
+  spec.privileged = !options.uri.contains("/session");
+  const Domain there(virDomainLookupByName(connection, spec.name.c_str()));
+  if (there) {
+    return base::fail(base::Error(ErrorKind::kExists, "there is a domain " + spec.name)
+                          .advise("end the lab: fairlead lab down; or take another --name"));
+  }
+  remove_files({spec.agent_socket, spec.console_log});
+  const Domain domain(virDomainCreateXML(connection, domain_xml(spec).c_str(), 0));
+  if (!domain) return base::fail(libvirt_error("start " + spec.name));
+  return {};
+}
+
+base::Status Lab::up(const UpOptions& options, const Image& image,
+                     const std::function<void(std::string_view)>& on_step) {
+  FL_TRY_STATUS(make_folders(state_->options.folder));
+  for (std::uint32_t i = 0; i < options.count; ++i) {
+    on_step(fmt::format("starting {}{}", options.prefix, i + 1));
+    FL_TRY_STATUS(state_->start(options, image, i));
+  }
+  on_step("waiting for the agents");
+  FL_TRY(auto guests, list("all", options.prefix, false));
+  std::mutex mutex;
+  std::optional<base::Error> first;
+  for_each_at_once(guests, [&](const LabGuest& guest) {
+    auto report = report_of(guest, options.timeout_ns);
+    if (report) return;
+    const std::string context = fmt::format("{} does not boot (its console: {})", guest.name,
+                                            last_console_line(guest.mark.console_log));
+    const std::scoped_lock lock(mutex);
+    if (!first) first = std::move(report).error().at(context);
+  });
+  if (first) return base::fail(*std::move(first));
+  on_step("waiting for the balloons");
+  const std::int64_t end_ns = base::monotonic_ns() + options.timeout_ns;
+  for (const LabGuest& guest : guests) {
+    FL_TRY_STATUS(await_balloon(state_->connection, guest, options.memory_mib * 1024, end_ns));
+  }
+  return {};
+}
+
+base::Result<std::vector<LabGuest>> Lab::list(const std::string& which, const std::string& prefix,
+                                              bool ask_agents) {
+  FL_TRY(const auto domains, state_->domains());
+  std::vector<LabGuest> guests;
+  for (const Domain& domain : domains) {
+    const std::string name = virDomainGetName(domain.get());
+    if (which == "all" ? !name.starts_with(prefix) : name != which) continue;
+    if (auto guest = describe(domain.get())) guests.push_back(*std::move(guest));
+  }
+  std::ranges::sort(guests, [](const LabGuest& a, const LabGuest& b) {
+    return std::pair(a.name.size(), a.name) < std::pair(b.name.size(), b.name);
+  });
+  if (ask_agents) {
+    for_each_at_once(guests, [](LabGuest& guest) {
+      if (auto report = report_of(guest, kAskNs)) guest.report = *report;
+    });
+  }
+  return guests;
+}
+
+base::Result<std::uint32_t> Lab::down(const std::string& prefix) {
+  FL_TRY(const auto domains, state_->domains());
+  std::mutex mutex;
+  std::uint32_t ended = 0;
+  std::optional<base::Error> first;
+  {
+    // All at once: libvirt takes nearly two seconds to end one.
+    std::vector<std::jthread> threads;
+    threads.reserve(domains.size());
+    for (const Domain& domain : domains) {
+      threads.emplace_back([&, one = domain.get()] {
+        const auto done = end_ours(one, prefix);
+        const std::scoped_lock lock(mutex);
+        if (done) ended += *done ? 1 : 0;
+        if (!done && !first) first = done.error();
+      });
+    }
+  }
+  if (first) return base::fail(*std::move(first));
+  // What a killed `up` left before its domain was made.
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(state_->options.folder, none)) {
+    const auto extension = entry.path().extension();
+    if (extension != ".agent" && extension != ".console") continue;
+    const std::string guest = entry.path().stem().string();
+    if (!guest.starts_with(prefix)) continue;
+    const Domain alive(virDomainLookupByName(state_->connection, guest.c_str()));
+    if (!alive) ::unlink(entry.path().c_str());
+  }
+  return ended;
+}
+
+base::Status tell(const std::vector<LabGuest>& guests, const std::string& words,
+                  std::int64_t timeout_ns) {
+  std::vector<LabGuest> copies = guests;
+  std::mutex mutex;
+  std::optional<base::Error> first;
+  for_each_at_once(copies, [&](const LabGuest& guest) {
+    auto agent = AgentClient::connect(guest.mark.agent_socket);
+    auto answer = agent ? agent->ask(words, timeout_ns) : base::fail(std::move(agent).error());
+    if (answer) return;
+    const std::scoped_lock lock(mutex);
+    if (!first) first = std::move(answer).error().at(guest.name);
+  });
+  if (first) return base::fail(*std::move(first));
+  return {};
+}
+
+std::string last_console_line(const std::string& path) {
+  const auto text = base::read_file(path, kMostConsoleBytes);
+  if (!text) return "empty";
+  std::string_view rest = *text;
+  while (!rest.empty()) {
+    while (rest.ends_with('\n') || rest.ends_with('\r')) rest.remove_suffix(1);
+    const std::size_t start = rest.rfind('\n');
+    const std::string_view line = rest.substr(start == std::string_view::npos ? 0 : start + 1);
+    if (!line.empty()) return std::string(line.substr(0, 200));
+    rest.remove_suffix(line.size());
+  }
+  return "empty";
+}
+
+}  // namespace fairlead::guest

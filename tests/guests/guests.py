@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real guests: built from Debian's packages, booted by libvirt and QEMU (emulated) and as
+User-Mode Linux, loaded, measured from outside.
+
+One libvirt daemon of its own for each run, in a folder of its own; it and its guests end with the
+run.  What the machine lacks is said and skipped, never passed over in silence.
+
+usage: guests.py CLASS[.test_name]     environment: FL_PROGRAMS, the folder of the programs
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAMS = pathlib.Path(os.environ["FL_PROGRAMS"])
+SKIPPED = 77  # what ctest takes for a skipped test
+PATIENCE_S = 60
+
+
+def missing():
+    """What these tests need and this machine has not; empty if all is there."""
+    tools = ["apt-get", "apt-cache", "dpkg-deb", "lz4", "sha256sum", "qemu-system-x86_64", "virsh"]
+    lacking = [tool for tool in tools if not shutil.which(tool)]
+    if not shutil.which("libvirtd", path=os.environ["PATH"] + ":/usr/sbin"):
+        lacking.append("libvirtd")
+    if os.geteuid() != 0:
+        lacking.append("root (a libvirt daemon of our own)")
+    return lacking
+
+
+def run(program, *words, check=True, **more):
+    done = subprocess.run([PROGRAMS / program, *words], capture_output=True, text=True,
+                          check=False, timeout=300, **more)
+    if check and done.returncode:
+        raise AssertionError(f"{program} {' '.join(words)}: {done.returncode}: {done.stderr}")
+    return done
+
+
+def build(*words):
+    done = run("fairlead-guest", "build", "-o", "json", *words, check=False)
+    if done.returncode and "apt" in done.stderr:
+        raise unittest.SkipTest("no packages to build a guest of: " + done.stderr.strip())
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def until(what, ready):
+    """Looks again until ready() gives something; the wait is for the guest, not for luck."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        value = ready()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"never came true: {what}")
+
+
+class Image(unittest.TestCase):
+    def test_built_twice_it_is_the_same(self):
+        image = build()
+        with tempfile.TemporaryDirectory() as folder:
+            packages = pathlib.Path(image["kernel"]).parents[2] / "packages"
+            os.makedirs(f"{folder}/fairlead")
+            os.symlink(packages, f"{folder}/fairlead/packages")
+            again = json.loads(run("fairlead-guest", "build", "-o", "json",
+                                   "--cache", f"{folder}/fairlead").stdout)
+            self.assertTrue(again["fresh"])
+            for part in ("kernel", "initramfs"):
+                first = pathlib.Path(image[part]).read_bytes()
+                self.assertEqual(first, pathlib.Path(again[part]).read_bytes(), part)
+
+    def test_a_version_that_has_gone_is_one_clear_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            lock = pathlib.Path(folder) / "lock"
+            digest = "0" * 64
+            lock.write_text(f"kernel linux-image-cloud-amd64 0.0.1 {digest}\n"
+                            f"busybox busybox-static 0.0.1 {digest}\n", encoding="ascii")
+            done = run("fairlead-guest", "build", "--lock", str(lock), "--cache", folder,
+                       check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn("fairlead guest lock", done.stderr)
+
+
+class UserModeLinux(unittest.TestCase):
+    def test_it_boots_loads_and_reports_on_its_console(self):
+        image = build("--uml")
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [image["kernel"], "mem=128M", "initrd=" + image["initramfs"], "con=null",
+                 "con0=null,fd:1", "ssl=null", "quiet", f"uml_dir={folder}",
+                 "fairlead.load=cpu:light;mem:limit=16M,rate=64M", "fairlead.report=500",
+                 "fairlead.seconds=2"],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                timeout=PATIENCE_S, check=False, env={**os.environ, "TMPDIR": folder})
+        lines = [line for line in done.stdout.decode(errors="replace").splitlines()
+                 if line.startswith("fairlead-report ")]
+        self.assertTrue(lines, done.stdout)
+        last = dict(pair.split("=") for pair in lines[-1].split()[1:])
+        self.assertEqual(last["memory_kib"], str(16 * 1024))
+        self.assertGreater(int(last["rounds"]), 10)
+        self.assertEqual(last["loads"], "2")
+
+
+class Lab(unittest.TestCase):
+    """One libvirt daemon for all tests, in a folder of its own; each test ends its guests."""
+
+    @classmethod
+    def setUpClass(cls):
+        build()
+        cls.folder = tempfile.mkdtemp(prefix="fl-lab-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.env = {**os.environ, "FAIRLEAD_RUNTIME_DIR": f"{cls.folder}/run"}
+        cls.private = ["--private", f"{cls.folder}/libvirt"]
+        done = run("fairlead-lab", "libvirtd", *cls.private, check=False, env=cls.env)
+        if done.returncode:
+            if "ermitted" in done.stderr:
+                raise unittest.SkipTest("may not mount, so no libvirt daemon: " + done.stderr)
+            raise AssertionError(done.stderr)
+        cls.addClassCleanup(run, "fairlead-lab", "libvirtd", "--stop", *cls.private, env=cls.env)
+        cls.uri = done.stdout.strip()
+
+    def setUp(self):
+        self.addCleanup(self.lab, "down")
+
+    def lab(self, *words, **more):
+        return run("fairlead-lab", *words, "--uri", self.uri, env=self.env, **more)
+
+    def up(self, *words):
+        self.lab("up", "--accel", "tcg", "--memory", "128", "--max", "256", *words)
+
+    def virsh(self, *words):
+        return subprocess.run(["virsh", "-q", "-c", self.uri, *words], capture_output=True,
+                              text=True, check=True, timeout=PATIENCE_S).stdout
+
+    def guests(self):
+        return json.loads(self.lab("ls", "-o", "json").stdout)["guests"]
+
+    def report(self, index=0):
+        return self.guests()[index]["report"]
+
+    def vcpu_thread(self, name):
+        """(pid, task) of the guest's one vCPU."""
+        shown = self.virsh("qemu-monitor-command", name, "--hmp", "info cpus")
+        task = int(shown.split("thread_id=")[1].split()[0])
+        for path in pathlib.Path("/proc").glob(f"[0-9]*/task/{task}"):
+            return path
+        raise AssertionError(f"no thread {task}")
+
+    def vcpu_time(self, name):
+        stat = (self.vcpu_thread(name) / "stat").read_text(encoding="ascii")
+        fields = stat.rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def test_loads_pins_and_balloon_are_seen_from_outside(self):
+        self.up("--vms", "2", "--pin", "0,1" if os.cpu_count() > 1 else "0")
+        with self.subTest("pins take effect on the vCPU's thread"):
+            for index, guest in enumerate(self.guests()):
+                status = (self.vcpu_thread(guest["name"]) / "status").read_text(encoding="ascii")
+                wanted = str(index) if os.cpu_count() > 1 else "0"
+                self.assertIn(f"Cpus_allowed_list:\t{wanted}\n", status)
+                self.assertEqual(guest["pins"], wanted)
+        with self.subTest("a CPU load is seen by the host, and its end"):
+            self.lab("load", "aos_1", "cpu:share=60%")
+            before, start = self.vcpu_time("aos_1"), time.monotonic()
+            until("1.5 s of load", lambda: time.monotonic() - start > 1.5)
+            share = (self.vcpu_time("aos_1") - before) / (time.monotonic() - start)
+            self.assertGreater(share, 0.3)
+            rounds = self.report(0)["rounds"]
+            self.assertGreater(rounds, 0)
+            self.assertEqual(self.report(1)["rounds"], 0)
+            self.lab("load", "aos_1", "stop")
+            self.assertEqual(self.report(0)["loads"], 0)
+        with self.subTest("a memory load takes what it says, and gives it back"):
+            free = self.report(1)["available_bytes"]
+            self.lab("load", "aos_2", "mem:limit=24M,rate=200M")
+            until("24 MiB held", lambda: self.report(1)["load_bytes"] == 24 << 20)
+            taken = free - self.report(1)["available_bytes"]
+            self.assertAlmostEqual(taken / (24 << 20), 1, delta=0.25)
+            self.lab("load", "aos_2", "stop")
+            until("memory back", lambda: self.report(1)["available_bytes"] > free - (4 << 20))
+        with self.subTest("the balloon obeys"):
+            total = self.report(0)["total_bytes"]
+            self.virsh("setmem", "aos_1", "192M", "--live")
+            until("grown", lambda: self.guests()[0]["memory_bytes"] == 192 << 20)
+            until("MemTotal", lambda: self.report(0)["total_bytes"] == total + (64 << 20))
+            stats = self.virsh("dommemstat", "aos_1")
+            self.assertIn("usable", stats)
+
+    def test_a_load_that_outgrows_its_guest_is_killed_and_the_agent_lives(self):
+        self.up("--vms", "1")
+        self.lab("load", "all", "mem:rate=400M")
+        until("an OOM kill", lambda: self.report()["oom_kills"] == 1)
+        report = self.report()
+        self.assertEqual(report["loads"], 0)
+        self.assertGreater(report["load_peak_bytes"], 32 << 20)
+        refused = self.lab("load", "all", "mem:cache,limit=1M", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("no disk", refused.stderr)
+
+    def test_down_takes_what_a_killed_up_left_and_nothing_else(self):
+        self.virsh("define", self.foreign_domain())
+        self.virsh("start", "aos_foreign")
+        program = subprocess.Popen(
+            [PROGRAMS / "fairlead-lab", "up", "--accel", "tcg", "--vms", "3", "--memory", "128",
+             "--max", "128", "--uri", self.uri], env=self.env, stderr=subprocess.DEVNULL)
+        until("a first guest", lambda: "aos_1" in self.virsh("list", "--name"))
+        os.kill(program.pid, signal.SIGKILL)
+        program.wait()
+        self.assertTrue(list(pathlib.Path(f"{self.folder}/run/lab").iterdir()))
+        # The daemon may still be starting what it was last asked for.
+        until("only the foreign one", lambda: self.lab("down", check=False).returncode == 0 and
+              self.virsh("list", "--all", "--name").split() == ["aos_foreign"])
+        self.assertEqual(list(pathlib.Path(f"{self.folder}/run/lab").iterdir()), [])
+        self.virsh("destroy", "aos_foreign")
+        self.virsh("undefine", "aos_foreign")
+
+    def foreign_domain(self):
+        path = f"{self.folder}/foreign.xml"
+        pathlib.Path(path).write_text(
+            "<domain type='qemu'><name>aos_foreign</name><memory unit='MiB'>16</memory>"
+            "<os><type arch='x86_64' machine='pc'>hvm</type></os></domain>", encoding="ascii")
+        return path
+
+    def test_a_silent_agent_and_a_stranger_on_the_socket_hurt_nobody(self):
+        self.up("--vms", "1")
+        guest = self.guests()[0]
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.connect(guest["agent"])
+            stranger.sendall(b"\xff" * 5000 + b"\n9 nonsense\n" + b"3 load cpu:what\n" + b"1 ")
+        self.assertIsNotNone(until("an answer again", self.report))
+        self.virsh("suspend", "aos_1")
+        self.assertIsNone(self.report())
+        self.assertEqual(self.guests()[0]["state"], "paused")
+        self.virsh("resume", "aos_1")
+        self.assertIsNotNone(until("an answer again", self.report))
+
+
+def main():
+    lacking = missing()
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    if wanted.startswith("Lab") or lacking and "apt-get" in lacking:
+        if lacking:
+            print("skipped: missing here: " + ", ".join(lacking))
+            return SKIPPED
+    program = unittest.main(exit=False, verbosity=2)
+    if program.result.skipped:
+        for _, why in program.result.skipped:
+            print("skipped: " + why)
+        return SKIPPED
+    return 0 if program.result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
