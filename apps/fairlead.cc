@@ -21,6 +21,7 @@ constexpr Verb kVerbs[] = {
     {"service", "serve a disk image to many client processes"},
     {"client", "read from a service and measure"},
     {"integrity", "compare what a client read with the image"},
+    {"vcpu", "keep processors evenly loaded by pinning guests' vCPUs"},
     {"guest", "make kernels and first file systems for small guests"},
     {"lab", "run small guests under libvirt and give them loads"},
 };

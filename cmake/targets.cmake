@@ -15,6 +15,8 @@ enable_testing()
 set(FL_LINK_base fmt::fmt Threads::Threads)
 set(FL_LINK_daemon PkgConfig::libseccomp PkgConfig::libcap-ng)
 set(FL_LINK_block PkgConfig::liburing nlohmann_json::nlohmann_json)
+set(FL_LINK_manage nlohmann_json::nlohmann_json)
+set(FL_LINK_virt PkgConfig::libvirt)
 set(FL_LINK_guest PkgConfig::libvirt nlohmann_json::nlohmann_json)
 
 # FL_WITHOUT_x names the package without which module x is left out (cmake/dependencies.cmake).

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairlead vcpu: keeps the processors of this host evenly loaded by pinning guests' vCPUs
+// (document 001, "VCPU Scheduler").
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "apps/command.h"
+#include "apps/manager_config.h"
+#include "apps/manager_loop.h"
+#include "apps/original_masks.h"
+#include "base/json.h"
+#include "manage/cpu_manager.h"
+#include "virt/libvirt_hypervisor.h"
+
+namespace {
+
+using namespace fairlead;
+
+constexpr const char* kProgram = "fairlead-vcpu";
+
+class VcpuProgram final : public apps::ManagerProgram {
+ public:
+  VcpuProgram(manage::CpuSettings settings, apps::OriginalMasks* originals)
+      : manager_(std::move(settings)), originals_(originals) {}
+
+  std::string name() const override { return "vcpu"; }
+
+  void decide(const manage::Sample& sample) override {
+    run_ids_.clear();
+    for (const auto& guest : sample.guests) run_ids_[guest.uuid] = guest.run_id;
+    plan_ = manager_.decide(sample);
+  }
+
+  std::vector<Action> actions() const override {
+    std::vector<Action> actions;
+    for (const manage::Pin& pin : plan_.pins) {
+      actions.push_back({
+          .text = fmt::format("{} {} {} -> {}", pin.uuid, pin.vcpu, pin.before.text(), pin.pcpu),
+          .line = fmt::format("{} vCPU {}: {} -> {}: {}", pin.name, pin.vcpu, pin.before.text(),
+                              pin.pcpu, pin.why),
+          .apply = [this, pin](manage::Hypervisor& hypervisor) { return apply(hypervisor, pin); },
+      });
+    }
+    return actions;
+  }
+
+  std::string summary() const override {
+    if (plan_.elapsed_ns == 0) return "first look";
+    std::string loads;
+    for (const manage::PcpuLoad& load : plan_.loads) {
+      loads += fmt::format(" {}:{:.0f}%", load.cpu, 100 * std::min(load.used + load.foreign, 1.0));
+    }
+    return fmt::format(
+        "mean {:.1f} % deviation {:.1f} points ({:.1f} % of the mean){}, {} pins |{}",
+        100 * plan_.mean, 100 * plan_.deviation,
+        plan_.mean > 0 ? 100 * plan_.deviation / plan_.mean : 0.0,
+        plan_.balanced ? ", balanced" : "", plan_.pins.size(), loads);
+  }
+
+  std::vector<std::string> reasons() const override { return plan_.notes; }
+
+  std::string json() const override {
+    std::string line;
+    base::JsonWriter json(line);
+    json.begin_object()
+        .member("event", "interval")
+        .member("elapsed_ns", plan_.elapsed_ns)
+        .member("mean", plan_.mean)
+        .member("deviation", plan_.deviation)
+        .member("predicted_deviation", plan_.predicted_deviation)
+        .member("balanced", plan_.balanced);
+    json.key("pcpus").begin_array();
+    for (const manage::PcpuLoad& load : plan_.loads) {
+      json.begin_object()
+          .member("cpu", load.cpu)
+          .member("used", load.used)
+          .member("foreign", load.foreign)
+          .member("demand", load.demand)
+          .end_object();
+    }
+    json.end_array().key("pins").begin_array();
+    for (const manage::Pin& pin : plan_.pins) {
+      json.begin_object()
+          .member("uuid", pin.uuid)
+          .member("name", pin.name)
+          .member("vcpu", pin.vcpu)
+          .member("before", pin.before.text())
+          .member("pcpu", pin.pcpu)
+          .member("why", pin.why)
+          .end_object();
+    }
+    json.end_array().key("notes").begin_array();
+    for (const std::string& note : plan_.notes) json.value(note);
+    json.end_array().end_object();
+    return line;
+  }
+
+ private:
+  base::Status apply(manage::Hypervisor& hypervisor, const manage::Pin& pin) const {
+    if (originals_ != nullptr) {
+      FL_TRY_STATUS(originals_->remember(pin.uuid, run_ids_.at(pin.uuid), pin.vcpu, pin.before));
+    }
+    return hypervisor.pin(pin.uuid, pin.vcpu, manage::CpuSet::of({pin.pcpu}));
+  }
+
+  manage::CpuManager manager_;
+  apps::OriginalMasks* originals_;
+  manage::CpuPlan plan_;
+  std::map<std::string, std::int32_t> run_ids_;
+};
+
+base::Result<std::unique_ptr<manage::Hypervisor>> open(const apps::ManagerOptions& options) {
+  FL_TRY(auto hypervisor,
+         virt::LibvirtHypervisor::open({.uri = options.uri, .processors = true, .memory = false}));
+  return hypervisor;
+}
+
+int restore(const apps::ManagerOptions& options) {
+  auto originals = apps::OriginalMasks::open();
+  if (!originals) return apps::fail(kProgram, originals.error());
+  auto hypervisor = open(options);
+  if (!hypervisor) return apps::fail(kProgram, hypervisor.error());
+  const auto restored = originals->restore(**hypervisor);
+  if (!restored) return apps::fail(kProgram, restored.error());
+  std::printf("%u vCPUs may run where they might before\n", *restored);
+  return apps::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("keep this host's processors evenly loaded by pinning the guests' vCPUs", kProgram);
+  apps::ManagerOptions options;
+  std::string pcpus;
+  bool put_back = false;
+  bool print = false;
+  apps::add_manager_options(app, options);
+  app.add_option("--pcpus", pcpus, "the processors to manage, as in 0-3,8 [all that are online]")
+      ->option_text("LIST")
+      ->check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); },
+                            "LIST"));
+  app.add_flag("--restore", put_back, "put the masks of before back, and end");
+  app.add_flag("--print-config", print, "print the settings as a configuration file, and end");
+  return apps::run(app, argc, argv, [&] {
+    manage::CpuSettings settings;
+    if (!options.config.empty()) {
+      const auto read = apps::read_config(options.config, settings);
+      if (!read) return apps::fail(kProgram, read.error());
+    }
+    if (!pcpus.empty()) settings.pcpus = *manage::CpuSet::parse(pcpus);
+    if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
+    if (put_back) return restore(options);
+    if (options.dry_run || !options.replay.empty()) {
+      VcpuProgram program(settings, nullptr);
+      return apps::run_manager(kProgram, options, program, open);
+    }
+    auto originals = apps::OriginalMasks::open();
+    if (!originals) return apps::fail(kProgram, originals.error());
+    VcpuProgram program(settings, &*originals);
+    return apps::run_manager(kProgram, options, program, open);
+  });
+}

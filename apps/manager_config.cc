@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/manager_config.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include "base/file.h"
+
+namespace fairlead::apps {
+namespace {
+
+constexpr std::size_t kMostBytes = 4 * 1024 * 1024;
+constexpr double kMostMib = 1e9;
+
+base::Error wrong(const std::string& path, const toml::node& node, const std::string& why) {
+  return {base::ErrorKind::kInvalid,
+          fmt::format("{} line {}: {}", path, node.source().begin.line, why)};
+}
+
+// What one key may hold, and where it goes.
+using Setter = std::function<base::Status(const toml::node&)>;
+using Setters = std::map<std::string, Setter>;
+
+base::Status refuse(const std::string& what) { return base::fail(base::ErrorKind::kInvalid, what); }
+
+Setter number(double& to, double least, double most) {
+  return [&to, least, most](const toml::node& node) -> base::Status {
+    const auto value = node.value<double>();
+    if (!value || !(*value >= least && *value <= most)) {
+      return refuse(fmt::format("a number from {} to {} is expected", least, most));
+    }
+    to = *value;
+    return {};
+  };
+}
+
+Setter count(std::uint32_t& to, std::uint32_t most) {
+  return [&to, most](const toml::node& node) -> base::Status {
+    const auto value = node.value_exact<std::int64_t>();
+    if (!value || *value < 0 || *value > most) {
+      return refuse(fmt::format("a whole number from 0 to {} is expected", most));
+    }
+    to = static_cast<std::uint32_t>(*value);
+    return {};
+  };
+}
+
+Setter mib(std::uint64_t& to) {
+  return [&to](const toml::node& node) -> base::Status {
+    const auto value = node.value<double>();
+    if (!value || !(*value >= 0 && *value <= kMostMib))
+      return refuse("a number of MiB is expected");
+    to = static_cast<std::uint64_t>(*value * static_cast<double>(manage::kMiB));
+    return {};
+  };
+}
+
+Setter cpus(manage::CpuSet& to) {
+  return [&to](const toml::node& node) -> base::Status {
+    const auto text = node.value_exact<std::string>();
+    if (!text) return refuse("a text like \"0-3,8\" is expected");
+    FL_TRY(to, manage::CpuSet::parse(*text));
+    return {};
+  };
+}
+
+Setter flag(bool& to) {
+  return [&to](const toml::node& node) -> base::Status {
+    const auto value = node.value_exact<bool>();
+    if (!value) return refuse("true or false is expected");
+    to = *value;
+    return {};
+  };
+}
+
+base::Status take(const std::string& path, const toml::table& table, const std::string& name,
+                  const Setters& setters, const std::vector<std::string>& others = {}) {
+  for (const auto& [key, node] : table) {
+    const std::string word(key.str());
+    const auto setter = setters.find(word);
+    if (setter == setters.end()) {
+      // A key of the other manager is none of ours: one file may serve both.
+      if (std::ranges::find(others, word) != others.end()) continue;
+      return base::fail(wrong(path, node, fmt::format("[{}] has no key '{}'", name, word)));
+    }
+    if (auto set = setter->second(node); !set) {
+      return base::fail(wrong(path, node, fmt::format("{}: {}", word, set.error().message())));
+    }
+  }
+  return {};
+}
+
+base::Result<toml::table> parse(const std::string& path) {
+  FL_TRY(const std::string text, base::read_file(path, kMostBytes));
+  try {
+    return toml::parse(text, path);
+  } catch (const toml::parse_error& error) {
+    return base::fail(
+        base::ErrorKind::kInvalid,
+        fmt::format("{} line {}: {}", path, error.source().begin.line, error.description()));
+  }
+}
+
+// Calls `visit` for [guest."NAME"], hands [mine] to `setters` and passes over [other].
+base::Status walk(
+    const std::string& path, const std::string& mine, const std::string& other,
+    const Setters& setters,
+    const std::function<base::Status(const std::string&, const toml::table&)>& visit) {
+  FL_TRY(const toml::table file, parse(path));
+  for (const auto& [key, node] : file) {
+    const toml::table* table = node.as_table();
+    const std::string name(key.str());
+    if (table == nullptr || (name != mine && name != other && name != "guest")) {
+      return base::fail(wrong(
+          path, node, fmt::format("'{}' is none of [vcpu], [memory], [guest.\"NAME\"]", name)));
+    }
+    if (name == mine) FL_TRY_STATUS(take(path, *table, name, setters));
+    if (name != "guest") continue;
+    for (const auto& [guest, rule] : *table) {
+      if (rule.as_table() == nullptr) {
+        return base::fail(wrong(path, rule, "[guest.\"NAME\"] is expected"));
+      }
+      FL_TRY_STATUS(visit(std::string(guest.str()), *rule.as_table()));
+    }
+  }
+  return {};
+}
+
+Setters keys(manage::CpuSettings& s) {
+  constexpr std::uint32_t kMostIntervals = 1'000'000;
+  return {{"pcpus", cpus(s.pcpus)},
+          {"trigger", number(s.trigger, 0, 10)},
+          {"target", number(s.target, 0, 10)},
+          {"idle_points", number(s.idle_points, 0, 1)},
+          {"best_factor", number(s.best_factor, 1, 100)},
+          {"sibling_capacity", number(s.sibling_capacity, 0.01, 1)},
+          {"remote_gain", number(s.remote_gain, 0, 100)},
+          {"persistence", count(s.persistence, kMostIntervals)},
+          {"cooldown", count(s.cooldown, kMostIntervals)}};
+}
+
+Setters keys(manage::MemorySettings& s) {
+  return {{"pool_mib", mib(s.pool_bytes)},
+          {"reserve_mib", mib(s.reserve_bytes)},
+          {"room_mib", mib(s.room_bytes)},
+          {"min_mib", mib(s.min_bytes)},
+          {"max_mib", mib(s.max_bytes)},
+          {"headroom_mib", mib(s.headroom_bytes)},
+          {"step_down_mib", mib(s.step_down_bytes)},
+          {"dead_band_mib", mib(s.dead_band_bytes)},
+          {"growth_factor", number(s.growth_factor, 0, 100)},
+          {"idle_tax", number(s.idle_tax, 0, 0.99)},
+          {"stuck_intervals", count(s.stuck_intervals, 1'000'000)},
+          {"stats_period_s", count(s.stats_period_s, 3600)}};
+}
+
+double to_mib(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / static_cast<double>(manage::kMiB);
+}
+
+}  // namespace
+
+base::Status read_config(const std::string& path, manage::CpuSettings& settings) {
+  return walk(path, "vcpu", "memory", keys(settings),
+              [&](const std::string& guest, const toml::table& table) {
+                manage::GuestCpuRule& rule = settings.rules[guest];
+                return take(
+                    path, table, guest,
+                    {{"leave_alone", flag(rule.leave_alone)}, {"pcpus", cpus(rule.allowed)}},
+                    {"min_mib", "max_mib", "shares"});
+              });
+}
+
+base::Status read_config(const std::string& path, manage::MemorySettings& settings) {
+  return walk(path, "memory", "vcpu", keys(settings),
+              [&](const std::string& guest, const toml::table& table) {
+                manage::GuestMemoryRule& rule = settings.rules[guest];
+                return take(path, table, guest,
+                            {{"leave_alone", flag(rule.leave_alone)},
+                             {"min_mib", mib(rule.min_bytes)},
+                             {"max_mib", mib(rule.max_bytes)},
+                             {"shares", number(rule.shares, 1, 1e6)}},
+                            {"pcpus"});
+              });
+}
+
+std::string print_config(const manage::CpuSettings& s) {
+  std::string text = "[vcpu]\n";
+  if (!s.pcpus.empty()) text += fmt::format("pcpus = \"{}\"\n", s.pcpus.text());
+  text += fmt::format(
+      "trigger = {}\ntarget = {}\nidle_points = {}\nbest_factor = {}\nsibling_capacity = {}\n"
+      "remote_gain = {}\npersistence = {}\ncooldown = {}\n",
+      s.trigger, s.target, s.idle_points, s.best_factor, s.sibling_capacity, s.remote_gain,
+      s.persistence, s.cooldown);
+  for (const auto& [guest, rule] : s.rules) {
+    text += fmt::format("\n[guest.\"{}\"]\nleave_alone = {}\n", guest, rule.leave_alone);
+    if (!rule.allowed.empty()) text += fmt::format("pcpus = \"{}\"\n", rule.allowed.text());
+  }
+  return text;
+}
+
+std::string print_config(const manage::MemorySettings& s) {
+  std::string text = fmt::format(
+      "[memory]\npool_mib = {}\nreserve_mib = {}\nroom_mib = {}\nmin_mib = {}\nmax_mib = {}\n"
+      "headroom_mib = {}\nstep_down_mib = {}\ndead_band_mib = {}\ngrowth_factor = {}\n"
+      "idle_tax = {}\nstuck_intervals = {}\nstats_period_s = {}\n",
+      to_mib(s.pool_bytes), to_mib(s.reserve_bytes), to_mib(s.room_bytes), to_mib(s.min_bytes),
+      to_mib(s.max_bytes), to_mib(s.headroom_bytes), to_mib(s.step_down_bytes),
+      to_mib(s.dead_band_bytes), s.growth_factor, s.idle_tax, s.stuck_intervals, s.stats_period_s);
+  for (const auto& [guest, rule] : s.rules) {
+    text += fmt::format(
+        "\n[guest.\"{}\"]\nleave_alone = {}\nmin_mib = {}\nmax_mib = {}\nshares = {}\n", guest,
+        rule.leave_alone, to_mib(rule.min_bytes), to_mib(rule.max_bytes), rule.shares);
+  }
+  return text;
+}
+
+}  // namespace fairlead::apps

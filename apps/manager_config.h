@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The managers' configuration file, TOML:
+//
+//     [vcpu]                 [memory]              [guest."db1"]
+//     pcpus = "0-3"          pool_mib = 8192       leave_alone = false
+//     trigger = 0.05         reserve_mib = 512     pcpus = "2,3"
+//     …                      …                     min_mib = 512
+//                                                  shares = 2000
+//
+// A key that nobody knows, or a value of the wrong type or out of bounds, is an error that names
+// the line.
+//
+// Thread-safety: pure functions over the file.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "manage/cpu_manager.h"
+#include "manage/memory_manager.h"
+
+namespace fairlead::apps {
+
+base::Status read_config(const std::string& path, manage::CpuSettings& settings);
+base::Status read_config(const std::string& path, manage::MemorySettings& settings);
+
+// The same as a file that would give these settings.
+std::string print_config(const manage::CpuSettings& settings);
+std::string print_config(const manage::MemorySettings& settings);
+
+}  // namespace fairlead::apps

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/manager_loop.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "apps/command.h"
+#include "base/clock.h"
+#include "daemon/signals.h"
+#include "manage/recording.h"
+
+namespace fairlead::apps {
+namespace {
+
+using base::ErrorKind;
+
+constexpr double kMostSeconds = 3600;
+
+std::string time_of_day() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::localtime_r(&now, &parts);
+  return fmt::format("{:02}:{:02}:{:02}", parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+std::vector<std::string> texts(const std::vector<ManagerProgram::Action>& actions) {
+  std::vector<std::string> all;
+  all.reserve(actions.size());
+  for (const auto& action : actions) all.push_back(action.text);
+  return all;
+}
+
+class Loop {
+ public:
+  Loop(const std::string& program, const ManagerOptions& options, ManagerProgram& manager)
+      : program_(program), options_(options), manager_(manager) {}
+
+  int replay() {
+    std::ifstream in(options_.replay);
+    if (!in) {
+      return fail(program_,
+                  base::Error::from_errno(errno, "open the recording " + options_.replay));
+    }
+    const auto compared = manage::replay(in, manager_.name(), [&](const manage::Sample& sample) {
+      manager_.decide(sample);
+      const auto actions = manager_.actions();
+      tell(actions);
+      return texts(actions);
+    });
+    if (!compared) {
+      return fail(program_, base::Error(compared.error()).at("replay " + options_.replay));
+    }
+    std::fprintf(stderr, "%s: %llu plans, the same as recorded\n", program_.c_str(),
+                 static_cast<unsigned long long>(*compared));
+    return kDone;
+  }
+
+  base::Status open_record() {
+    if (options_.record.empty()) return {};
+    record_.open(options_.record, std::ios::trunc);
+    if (!record_) return base::fail_errno(errno, "create the recording " + options_.record);
+    return write(manage::start_line(manager_.name()));
+  }
+
+  int run(manage::Hypervisor& hypervisor, daemon::Signals& signals) {
+    if (const auto opened = open_record(); !opened) return fail(program_, opened.error());
+    if (options_.json()) {
+      std::puts(manage::start_line(manager_.name()).c_str());
+      std::fflush(stdout);
+    }
+    const auto interval_ns = static_cast<std::int64_t>(options_.interval_s * 1e9);
+    const base::SystemClock clock;
+    std::int64_t next_ns = clock.now_ns();
+    // A load is known from the second look on, so "once" is two of them.
+    for (int passes_left = options_.once ? 2 : -1; passes_left != 0; passes_left -= 1) {
+      if (const auto passed = pass(hypervisor, passes_left == 2); !passed) {
+        return fail(program_, passed.error());
+      }
+      if (passes_left == 1) break;
+      // Late passes are left out, not made up for.
+      const std::int64_t now_ns = clock.now_ns();
+      next_ns = std::max(next_ns + interval_ns, now_ns + interval_ns / 2);
+      if (!wait_until(next_ns, clock, signals)) break;
+    }
+    if (options_.json()) std::puts(R"({"event":"end"})");
+    return kDone;
+  }
+
+ private:
+  // False: a signal asks to end.
+  static bool wait_until(std::int64_t when_ns, const base::Clock& clock, daemon::Signals& signals) {
+    for (;;) {
+      const std::int64_t left_ns = when_ns - clock.now_ns();
+      pollfd waiting{.fd = signals.fd(), .events = POLLIN, .revents = 0};
+      const auto left_ms = std::max<std::int64_t>(0, (left_ns + 999'999) / base::kNanosPerMilli);
+      ::poll(&waiting, 1, static_cast<int>(left_ms));
+      const daemon::Wish wish = signals.next();
+      if (wish == daemon::Wish::kDrain || wish == daemon::Wish::kForce) return false;
+      if (clock.now_ns() >= when_ns) return true;
+    }
+  }
+
+  // An error ends the program; what may pass is told and survived.
+  base::Status pass(manage::Hypervisor& hypervisor, bool only_look) {
+    auto sample = hypervisor.sample();
+    if (!sample) {
+      if (sample.error().kind() == ErrorKind::kDenied || options_.once) {
+        return base::fail(std::move(sample).error());
+      }
+      warn(sample.error().message() + "; tries again at the next interval");
+      return {};
+    }
+    manager_.decide(*sample);
+    const auto actions = manager_.actions();
+    FL_TRY_STATUS(write(manage::sample_line(*sample)));
+    FL_TRY_STATUS(write(manage::plan_line(texts(actions))));
+    tell(actions);
+    if (options_.dry_run || only_look) return {};
+    for (const auto& action : actions) {
+      const auto done = action.apply(hypervisor);
+      if (done) continue;
+      if (done.error().kind() == ErrorKind::kDenied) {
+        return base::fail(
+            base::Error(done.error()).advise("this connection may only look: --dry-run"));
+      }
+      warn(fmt::format("{}: {}", action.text, done.error().message()));
+      if (done.error().kind() == ErrorKind::kClosed) break;
+    }
+    return {};
+  }
+
+  void tell(const std::vector<ManagerProgram::Action>& actions) {
+    if (options_.json()) {
+      std::puts(manager_.json().c_str());
+    } else {
+      const std::string time = options_.replay.empty() ? time_of_day() + " " : "";
+      std::printf("%s%s%s\n", time.c_str(), manager_.summary().c_str(),
+                  options_.dry_run && !actions.empty() ? " (dry run: nothing is done)" : "");
+      for (const auto& action : actions) std::printf("  %s\n", action.line.c_str());
+      if (options_.explain) {
+        for (const auto& reason : manager_.reasons()) std::printf("  %s\n", reason.c_str());
+      }
+    }
+    std::fflush(stdout);
+  }
+
+  base::Status write(const std::string& line) {
+    if (!record_.is_open()) return {};
+    record_ << line << '\n' << std::flush;
+    if (record_) return {};
+    return base::fail(base::Error(ErrorKind::kIo, "write the recording " + options_.record)
+                          .advise("is the disk full?"));
+  }
+
+  void warn(const std::string& text) const {
+    if (text == last_warning_) return;  // once, not every interval
+    last_warning_ = text;
+    std::fprintf(stderr, "%s: %s\n", program_.c_str(), text.c_str());
+  }
+
+  const std::string& program_;
+  const ManagerOptions& options_;
+  ManagerProgram& manager_;
+  std::ofstream record_;
+  mutable std::string last_warning_;
+};
+
+}  // namespace
+
+void add_manager_options(CLI::App& app, ManagerOptions& options) {
+  app.add_option("interval", options.interval_s, "seconds from one look to the next")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            char* end = nullptr;
+            const double seconds = std::strtod(text.c_str(), &end);
+            const bool fine =
+                !text.empty() && *end == '\0' && seconds >= 0.1 && seconds <= kMostSeconds;
+            return fine ? std::string()
+                        : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
+          },
+          "SECONDS"));
+  app.add_option("--uri", options.uri, "of libvirt on this host")->capture_default_str();
+  app.add_flag("--once", options.once, "look twice, act once, end");
+  app.add_flag("--dry-run", options.dry_run, "say what would be done, do nothing");
+  app.add_flag("--explain", options.explain, "say also why nothing more is done");
+  app.add_option("-o,--output", options.output, "text or json, one object a line")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  app.add_option("--config", options.config, "TOML file with settings and rules for guests")
+      ->option_text("FILE");
+  app.add_option("--record", options.record, "write every sample and plan to this file")
+      ->option_text("FILE");
+  app.add_option("--replay", options.replay,
+                 "decide on a recording's samples and compare the plans")
+      ->option_text("FILE");
+}
+
+int run_manager(const std::string& program, const ManagerOptions& options, ManagerProgram& manager,
+                const OpenHypervisor& open) {
+  Loop loop(program, options, manager);
+  if (!options.replay.empty()) return loop.replay();
+  if (options.interval_s == 0) {
+    std::fprintf(stderr, "%s: the interval is missing: seconds, as in '%s 2' (try --help)\n",
+                 program.c_str(), program.c_str());
+    return kUsage;
+  }
+  auto signals = daemon::Signals::take();
+  if (!signals) return fail(program, signals.error());
+  auto hypervisor = open(options);
+  if (!hypervisor) {
+    fail(program, hypervisor.error());
+    return hypervisor.error().kind() == ErrorKind::kInvalid ? kUsage : kFailed;
+  }
+  return loop.run(**hypervisor, *signals);
+}
+
+}  // namespace fairlead::apps

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Recordings: every sample and every plan of a run, one JSON object a line.
+//
+//     {"event":"start","version":1,"manager":"vcpu"}
+//     {"event":"sample","at_ns":…,"pcpus":[…],"guests":[…],…}
+//     {"event":"plan","actions":["1b4e… 0 -> 3", …]}
+//
+// A sample read back equals the one that was written, so that a manager fed with it decides the
+// same.  What is read is untrusted text: every error names the line.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <istream>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "manage/sample.h"
+
+namespace fairlead::manage {
+
+std::string start_line(const std::string& manager);
+std::string sample_line(const Sample& sample);
+std::string plan_line(const std::vector<std::string>& actions);
+
+// Replays a recording: `decide` gets each sample and returns its actions, which are compared with
+// those that stand in the plan after it.  Returns how many plans were compared; kCorrupt with the
+// line if one differs or the text is no recording, kInvalid if it is another manager's.
+base::Result<std::uint64_t> replay(
+    std::istream& in, const std::string& manager,
+    const std::function<std::vector<std::string>(const Sample&)>& decide);
+
+}  // namespace fairlead::manage
