@@ -453,6 +453,27 @@ TEST_P(ServiceTest, PastItsClientsItRefusesWithTheReason) {
   EXPECT_TRUE(eventually([&] { return Client::connect(service_->options(2)).has_value(); }));
 }
 
+TEST_P(ServiceTest, AWeightIsGivenUpToItsLimit) {
+  ServiceLimits limits = this->limits();
+  limits.weight = 3;
+  start(limits, real_);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (const std::uint32_t weight : {1000U, 3U, 2U}) {
+    ClientOptions options = service_->options();
+    options.weight = weight;
+    auto client = Client::connect(options);
+    ASSERT_TRUE(client) << client.error().message();
+    ASSERT_TRUE((*client)->geometry());
+    clients.push_back(*std::move(client));
+  }
+  std::multiset<std::uint32_t> given;
+  const json report = json::parse(service_->status());
+  for (const auto& client : report["clients"]) {
+    given.insert(client["weight"].get<std::uint32_t>());
+  }
+  EXPECT_EQ(given, (std::multiset<std::uint32_t>{2, 3, 3}));
+}
+
 TEST_P(ServiceTest, AClientOutlivesRestartsAndEveryReadEndsOnce) {
   const std::string socket = folder_ / "again.sock";
   service_ = std::make_unique<TestService>(image_, limits(), real_, socket);
