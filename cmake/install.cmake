@@ -16,10 +16,11 @@ endforeach()
 
 # The unit names the program with its path, which is known now and not before.
 install(CODE "file(READ \"${CMAKE_SOURCE_DIR}/packaging/systemd/fairlead-blockd@.service\" unit)
-  string(REPLACE \"/usr/bin/\" \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/\" unit \"\${unit}\")
-  file(WRITE
-    \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/systemd/system/fairlead-blockd@.service\" \"\${unit}\")
-  message(STATUS \"Installing: \${CMAKE_INSTALL_PREFIX}/lib/systemd/system/fairlead-blockd@.service\")")
+  set(bin \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/\")
+  string(REPLACE /usr/bin/ \"\${bin}\" unit \"\${unit}\")
+  set(path \"\${CMAKE_INSTALL_PREFIX}/lib/systemd/system/fairlead-blockd@.service\")
+  file(WRITE \"\$ENV{DESTDIR}\${path}\" \"\${unit}\")
+  message(STATUS \"Installing: \${path}\")")
 install(FILES ${CMAKE_SOURCE_DIR}/packaging/systemd/fairlead.sysusers
         DESTINATION lib/sysusers.d RENAME fairlead.conf)
 

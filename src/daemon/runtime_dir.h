@@ -8,8 +8,9 @@
 //
 // Thread-safety: values; open() reads the environment.
 // Errors: kDenied if it cannot be made or belongs to somebody else (who is named: a client must be
-// of the service's user), kInvalid for a bad name, for a path that does not fit a socket address, for what is no folder or can be written by others;
-// kNotFound (kUse) if it does not exist: then no service runs.
+// of the service's user), kInvalid for a bad name, for a path that does not fit a socket address,
+// for what is no folder or can be written by others; kNotFound (kUse) if it does not exist: then no
+// service runs.
 #pragma once
 
 #include <cstdint>

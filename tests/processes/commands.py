@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import unittest
 
-from house import House, PROGRAMS, RESULT_LINE, SANITIZED
+from house import House, PROGRAMS, RESULT_LINE, SANITIZED, eventually
 
 FAILED, USAGE = 1, 2
 
@@ -78,7 +78,8 @@ class Commands(House):
         for option, values in {
                 "--queue-depth": ("0", "-1", "4097", "x"), "--max-clients": ("0", "4097", "x"),
                 "--max-slots": ("1", "4097"), "--max-weight": ("0", "1001"),
-                "--max-data": ("511", "65537", "1000"), "--engine": ("fast", "1", "0"), "--idle-timeout": ("-1", "x"), "--poll": ("-1ms",),
+                "--max-data": ("511", "65537", "1000"), "--engine": ("fast", "1", "0"),
+                "--idle-timeout": ("-1", "x"), "--poll": ("-1ms",),
                 "--cache-bytes": ("-1", "1KB", "x")}.items():
             for value in values:
                 self.refused(USAGE, option, "fairlead-service", "start", option, value)
@@ -115,8 +116,8 @@ class Commands(House):
                 file.write(text)
             again = self.ok("fairlead-service", "--config", "fairlead.toml", "--print-config")
             self.assertEqual(again, text)
-        for wrong, named in (("[start]\nqueue = 1\n", "'start.queue'"), ("nonsense\n", "'nonsense'"),
-                             ("[begin]\npoll = 0\n", "'begin'")):
+        for wrong, named in (("[start]\nqueue = 1\n", "'start.queue'"),
+                             ("nonsense\n", "'nonsense'"), ("[begin]\npoll = 0\n", "'begin'")):
             with open(self.path("fairlead.toml"), "w", encoding="utf-8") as file:
                 file.write(wrong)
             self.refused(USAGE, named, "fairlead-service", "--config", "fairlead.toml", "start")
@@ -133,7 +134,8 @@ class Commands(House):
         programs = [("fairlead", "--help"), ("fairlead", "--version"),
                     ("fairlead-service", "--help"), ("fairlead-client", "--version"),
                     ("fairlead-service", "status"), ("fairlead-service", "--print-config"),
-                    ("fairlead-client", 2, 50, "--no-files"), ("fairlead-client", 2, 50, "-o", "json"),
+                    ("fairlead-client", 2, 50, "--no-files"),
+                    ("fairlead-client", 2, 50, "-o", "json"),
                     ("fairlead-service", "--name", "two", "start", "--image", "null:1M"),
                     ("fairlead-service", "--name", "two", "stop")]
         for words in programs:
@@ -228,6 +230,24 @@ class Commands(House):
                                   "--clear-groups", program, "start")
         self.one_line_error(result, FAILED)
         self.assertIn("Permission denied", result.stderr)
+
+    def test_the_service_bounds_weights(self):
+        self.image()
+        self.start("--max-weight", "2")
+        clients = [self.spawn("client", 1, "--duration", "60", "--no-files", "--weight", weight)
+                   for weight in (1000, 1)]
+        weights = []
+
+        def both():
+            weights[:] = sorted(client["weight"] for client in self.status()["clients"])
+            return len(weights) == 2
+
+        eventually(both)
+        self.assertEqual(weights, [1, 2])
+        for client in clients:
+            client.terminate()
+            client.communicate(timeout=30)
+        self.stop()
 
     def test_without_a_service(self):
         advice = "(start one: fairlead service start)"
