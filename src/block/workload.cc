@@ -262,11 +262,11 @@ base::Status Records::try_files(const std::string& suffix) {
   for (const std::string& path : {"sectors." + suffix, "read." + suffix}) {
     if (const base::Fd made(::open(path.c_str(), kCreate | O_EXCL, 0644)); made) {
       ::unlink(path.c_str());
-    } else if (errno != EEXIST) {
-      return base::fail(create_error(errno, path));
-    } else if (const base::Fd there(::open(path.c_str(), kCreate, 0644)); !there) {
-      return base::fail(create_error(errno, path));
+      continue;
     }
+    // One of an earlier process may be replaced.
+    const base::Fd there(errno == EEXIST ? ::open(path.c_str(), kCreate, 0644) : -1);
+    if (!there) return base::fail(create_error(errno, path));
   }
   return {};
 }
