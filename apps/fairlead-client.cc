@@ -29,7 +29,7 @@ constexpr std::uint64_t kMostRequests = 1'000'000'000'000;
 constexpr std::uint32_t kMostSlots = 1024;
 
 struct ClientCommand {
-  std::string service = "block";
+  std::string service = apps::kDefaultService;
   block::WorkloadOptions workload;
   block::ClientOptions client;
   std::string output = "text";
@@ -40,8 +40,7 @@ base::Result<std::string> socket_of(const std::string& service) {
   auto folder = daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kUse);
   if (!folder) {
     if (folder.error().kind() != ErrorKind::kNotFound) return base::fail(folder.error());
-    return base::fail(base::Error(ErrorKind::kNotFound, "no service is running")
-                          .advise("start one: ./bin/service start"));
+    return base::fail(apps::advise_start(std::move(folder).error(), service));
   }
   FL_TRY(const auto files, folder->files(service));
   return files.socket;
@@ -80,14 +79,20 @@ base::Status measure(const ClientCommand& command) {
   FL_TRY(options.socket_path, socket_of(command.service));
   options.slots = std::min(command.workload.threads, kMostSlots);
   auto client = block::Client::connect(options);
-  if (!client)
-    return base::fail(std::move(client).error().at("connect to '" + command.service + "'"));
+  if (!client) {
+    return base::fail(apps::advise_start(std::move(client).error(), command.service)
+                          .at("connect to '" + command.service + "'"));
+  }
   FL_TRY(const abi::BlockGeometry geometry, (*client)->geometry());
 
   block::Records records;
   block::WorkloadOptions workload = command.workload;
   workload.keep_records = command.files;
-  if (command.files) FL_TRY_STATUS(records.reserve(workload.requests));
+  const std::string suffix = std::to_string(::getpid());
+  if (command.files) {
+    FL_TRY_STATUS(block::Records::try_files(suffix));
+    FL_TRY_STATUS(records.reserve(workload.requests));
+  }
 
   std::atomic<std::uint64_t> done{0};
   const base::SystemClock clock;
@@ -103,10 +108,75 @@ base::Status measure(const ClientCommand& command) {
     result = block::run(**client, geometry, workload, records, done);
   }
   if (!result) return base::fail(std::move(result).error());
-  if (command.files) FL_TRY_STATUS(records.write(result->requests, std::to_string(::getpid())));
+  // First: what was measured is not lost where the files cannot be written.
   std::puts(command.output == "json" ? as_json(command, *result, **client).c_str()
                                      : block::result_line(*result).c_str());
+  apps::flush_stdout();
+  if (!command.files) return {};
+  FL_TRY_STATUS(records.write(result->requests, suffix));
+  if (::isatty(STDERR_FILENO) != 0) {
+    std::fprintf(stderr, "%s: wrote sectors.%s and read.%s\n", kProgram, suffix.c_str(),
+                 suffix.c_str());
+  }
   return {};
+}
+
+// An option whose text `parse` understands and `take` keeps.
+template <typename Parse, typename Take>
+CLI::Option* add_parsed(CLI::App& app, const std::string& name, Parse parse, Take take,
+                        const std::string& what) {
+  return app
+      .add_option_function<std::string>(
+          name, [parse, take](const std::string& text) { take(*parse(text)); }, what)
+      ->check(apps::accepts(parse));
+}
+
+void add_options(CLI::App& app, ClientCommand& command) {
+  const auto duration = [](const std::string& text) { return base::parse_duration_ns(text); };
+  const auto keep = [](std::int64_t& where) {
+    return [&where](std::int64_t value) { where = value; };
+  };
+  app.add_option("threads", command.workload.threads, "how many read at once, 1 to 10000")
+      ->required()
+      ->check(apps::within(std::uint32_t{1}, kMostThreads))
+      ->option_text("N");
+  app.add_option("requests", command.workload.requests,
+                 "how many reads in all; may be left out with --duration and --no-files")
+      ->check(apps::within(std::uint64_t{1}, kMostRequests))
+      ->option_text("N");
+  app.add_option("--name", command.service, "the service's name")
+      ->check(apps::accepts(daemon::RuntimeDir::check_name))
+      ->type_name("NAME")
+      ->capture_default_str();
+  add_parsed(
+      app, "--pattern", [](const std::string& text) { return block::parse_pattern(text); },
+      [&command](block::Pattern pattern) { command.workload.pattern = pattern; }, "which sectors")
+      ->type_name("uniform|zipf:S|seq")
+      ->default_str("uniform");
+  add_parsed(app, "--duration", duration, keep(command.workload.duration_ns),
+             "stop after this long, whatever is left")
+      ->type_name("DURATION");
+  add_parsed(app, "--poll", duration, keep(command.client.poll_ns),
+             "longest look for an answer before sleeping; 0: always sleep")
+      ->type_name("DURATION")
+      ->default_str("1ms");
+  add_parsed(app, "--reconnect", duration, keep(command.client.reconnect_ns),
+             "wait this long for a service that died")
+      ->type_name("DURATION")
+      ->default_str("10s");
+  add_parsed(
+      app, "--seed", [](const std::string& text) { return base::parse_unsigned(text); },
+      [&command](std::uint64_t seed) { command.workload.seed = seed; },
+      "repeat the same sectors; a random one if it is not given")
+      ->type_name("N");
+  app.add_option("--weight", command.client.weight,
+                 "share against other clients, 1 to 1000; the service may give less")
+      ->check(apps::within(std::uint32_t{1}, abi::kMaxWeight))
+      ->type_name("N")
+      ->capture_default_str();
+  apps::add_output_option(app, command.output);
+  app.add_flag_callback(
+      "--no-files", [&command] { command.files = false; }, "do not write sectors.PID and read.PID");
 }
 
 }  // namespace
@@ -116,54 +186,12 @@ int main(int argc, char** argv) {
   ClientCommand command;
   std::random_device entropy;
   command.workload.seed = (std::uint64_t{entropy()} << 32) | entropy();
-  app.add_option("threads", command.workload.threads, "how many read at once")
-      ->required()
-      ->check(CLI::Range(std::uint32_t{1}, kMostThreads));
-  auto* requests = app.add_option("requests", command.workload.requests, "how many reads in all")
-                       ->check(CLI::Range(std::uint64_t{1}, kMostRequests));
-  app.add_option("--name", command.service, "of the service")->capture_default_str();
-  app.add_option_function<std::string>(
-         "--pattern",
-         [&](const std::string& text) { command.workload.pattern = *block::parse_pattern(text); },
-         "uniform, zipf:S or seq [uniform]")
-      ->check(apps::accepts([](const std::string& text) { return block::parse_pattern(text); },
-                            "PATTERN"));
-  const auto duration = [](const std::string& text) { return base::parse_duration_ns(text); };
-  app.add_option_function<std::string>(
-         "--duration",
-         [&](const std::string& text) {
-           command.workload.duration_ns = *base::parse_duration_ns(text);
-         },
-         "stop after this long, whatever is left")
-      ->check(apps::accepts(duration, "DURATION"));
-  app.add_option_function<std::string>(
-         "--poll",
-         [&](const std::string& text) { command.client.poll_ns = *base::parse_duration_ns(text); },
-         "longest look for an answer before sleeping; 0: always sleep [1ms]")
-      ->check(apps::accepts(duration, "DURATION"));
-  app.add_option_function<std::string>(
-         "--reconnect",
-         [&](const std::string& text) {
-           command.client.reconnect_ns = *base::parse_duration_ns(text);
-         },
-         "wait this long for a service that died [10s]")
-      ->check(apps::accepts(duration, "DURATION"));
-  app.add_option("--seed", command.workload.seed, "repeat the same sectors [random]")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--weight", command.client.weight, "share against other clients")
-      ->check(CLI::Range(std::uint32_t{1}, abi::kMaxWeight))
-      ->capture_default_str();
-  app.add_option("-o,--output", command.output, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
-  app.add_flag("!--no-files", command.files, "do not write sectors.PID and read.PID");
+  app.footer(apps::kUnits);
+  add_options(app, command);
   return apps::run(app, argc, argv, [&] {
-    if (requests->count() == 0 && (command.workload.duration_ns == 0 || command.files)) {
-      std::fprintf(stderr,
-                   "%s: requests is required, unless --duration and --no-files are given "
-                   "(try --help)\n",
-                   kProgram);
-      return apps::kUsage;
+    if (command.workload.requests == 0 && (command.workload.duration_ns == 0 || command.files)) {
+      return apps::fail_usage(kProgram,
+                              "requests is required, unless --duration and --no-files are given");
     }
     const auto status = measure(command);
     return status ? apps::kDone : apps::fail(kProgram, status.error());

@@ -30,14 +30,18 @@ void print(const block::IntegrityResult& result, bool json_wanted) {
           .end_object();
     }
     json.end_object();
-    fmt::print("{}\n", out);
+    std::puts(out.c_str());
     return;
   }
-  fmt::print("{} of {} records match the image\n", result.matched, result.records);
+  std::string text =
+      fmt::format("{} of {} records match the image\n", result.matched, result.records);
+  if (result.records == 0) text += "nothing was compared: the files are empty\n";
   if (result.first_mismatch) {
-    fmt::print("first mismatch: record {} (sector {}), byte {}\n", result.first_mismatch->record,
-               result.first_mismatch->sector, result.first_mismatch->byte);
+    text += fmt::format("first mismatch: record {} (sector {}), byte {}\n",
+                        result.first_mismatch->record, result.first_mismatch->sector,
+                        result.first_mismatch->byte);
   }
+  std::fputs(text.c_str(), stdout);
 }
 
 }  // namespace
@@ -48,10 +52,9 @@ int main(int argc, char** argv) {
   std::string output = "text";
   app.add_option("files", paths, "sectors.PID, read.PID and the image, in any order")
       ->required()
-      ->expected(3);
-  app.add_option("-o,--output", output, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+      ->expected(3)
+      ->option_text("FILE FILE FILE");
+  apps::add_output_option(app, output);
   return apps::run(app, argc, argv, [&] {
     const auto files = block::sort_out(paths);
     if (!files) return apps::fail(kProgram, files.error());

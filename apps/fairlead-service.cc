@@ -4,17 +4,24 @@
 #include <sched.h>
 
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "apps/command.h"
 #include "apps/service_daemon.h"
 #include "apps/service_questions.h"
 #include "base/units.h"
+#include "block/image.h"
+#include "daemon/runtime_dir.h"
+#include "fairlead/abi/control.h"
 
 namespace {
 
 using fairlead::apps::accepts;
+using fairlead::apps::one_of;
 using fairlead::apps::ServiceCommand;
+using fairlead::apps::within;
+using fairlead::block::EngineKind;
 namespace base = fairlead::base;
 
 std::uint32_t usable_cores() {
@@ -23,49 +30,89 @@ std::uint32_t usable_cores() {
   return static_cast<std::uint32_t>(CPU_COUNT(&cores));
 }
 
+// "auto" is none: what the service chooses.
+base::Result<std::optional<std::uint64_t>> parse_cache_bytes(const std::string& text) {
+  if (text == "auto") return std::nullopt;
+  FL_TRY(const std::uint64_t bytes, base::parse_bytes(text));
+  return bytes;
+}
+
+base::Result<std::uint64_t> parse_data_bytes(const std::string& text) {
+  FL_TRY(const std::uint64_t bytes, base::parse_unsigned(text, 512, 65536));
+  if (bytes % 512 == 0) return bytes;
+  return base::fail(base::ErrorKind::kInvalid, text + " is no multiple of 512");
+}
+
+EngineKind engine_of(const std::string& word) {
+  if (word == "uring") return EngineKind::kUring;
+  return word == "pool" ? EngineKind::kPool : EngineKind::kAuto;
+}
+
+void add_duration(CLI::App& start, const std::string& name, std::int64_t& where,
+                  const std::string& what, const std::string& standard) {
+  const auto parse = [](const std::string& text) { return base::parse_duration_ns(text); };
+  start
+      .add_option_function<std::string>(
+          name, [&where, parse](const std::string& text) { where = *parse(text); }, what)
+      ->check(accepts(parse))
+      ->type_name("DURATION")
+      ->default_str(standard);
+}
+
+void add_number(CLI::App& start, const std::string& name, std::uint32_t& where, std::uint32_t least,
+                std::uint32_t most, const std::string& what) {
+  start.add_option(name, where, what)
+      ->check(within(least, most))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
 void add_start_options(CLI::App& start, ServiceCommand& command) {
   auto& limits = command.limits;
   start.add_option("--image", command.image, "file or block device to serve, or null:SIZE")
+      ->check(accepts(fairlead::block::Image::check_spec))
+      ->type_name("FILE")
       ->capture_default_str();
   start
       .add_option_function<std::string>(
           "--cache-bytes",
-          [&](const std::string& text) { command.cache_bytes = *base::parse_bytes(text); },
-          "cache, bookkeeping included; at most and by default 1 % of the image")
-      ->check(accepts([](const std::string& text) { return base::parse_bytes(text); }, "SIZE"));
-  const auto duration = [](const std::string& text) { return base::parse_duration_ns(text); };
+          [&](const std::string& text) { command.cache_bytes = *parse_cache_bytes(text); },
+          "cache, bookkeeping included; at most, and with auto, 1 % of the image")
+      ->check(accepts(parse_cache_bytes))
+      ->type_name("SIZE|auto")
+      ->default_str("auto");
+  add_duration(start, "--idle-timeout", limits.idle_ns,
+               "end after this long without a request; 0: never", "300s");
+  add_duration(start, "--poll", limits.poll_ns,
+               "longest look for work before sleeping; 0: always sleep", "1ms");
+  add_number(start, "--queue-depth", limits.queue_depth, 1, 4096,
+             "most reads at the device at once, 1 to 4096");
+  add_number(start, "--max-clients", limits.clients, 1, 4096, "most clients at once, 1 to 4096");
+  add_number(start, "--max-slots", limits.slots, 2, 4096,
+             "most requests in flight of one client, 2 to 4096");
   start
       .add_option_function<std::string>(
-          "--idle-timeout",
-          [&](const std::string& text) { limits.idle_ns = *base::parse_duration_ns(text); },
-          "end after this long without a request; 0: never [300]")
-      ->check(accepts(duration, "DURATION"));
+          "--max-data",
+          [&](const std::string& text) {
+            limits.data_bytes = static_cast<std::uint32_t>(*parse_data_bytes(text));
+          },
+          "largest request in bytes, a multiple of 512 up to 65536")
+      ->check(accepts(parse_data_bytes))
+      ->type_name("N")
+      ->default_str(std::to_string(limits.data_bytes));
+  add_number(start, "--max-weight", limits.weight, 1, fairlead::abi::kMaxWeight,
+             "greatest weight that a client is given, 1 to 1000");
   start
       .add_option_function<std::string>(
-          "--poll",
-          [&](const std::string& text) { limits.poll_ns = *base::parse_duration_ns(text); },
-          "longest look for work before sleeping; 0: always sleep [1ms]")
-      ->check(accepts(duration, "DURATION"));
-  start.add_option("--queue-depth", limits.queue_depth, "most reads at the device at once")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  start.add_option("--max-clients", limits.clients, "most clients at once")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  start.add_option("--max-slots", limits.slots, "most requests in flight of one client")
-      ->check(CLI::Range(2, 4096))
-      ->capture_default_str();
-  start.add_option("--max-data", limits.data_bytes, "largest request in bytes")
-      ->check(CLI::Range(512, 65536))
-      ->capture_default_str();
-  start.add_option("--engine", command.limits.engine, "how to read: auto, uring or pool")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, fairlead::block::EngineKind>{
-          {"auto", fairlead::block::EngineKind::kAuto},
-          {"uring", fairlead::block::EngineKind::kUring},
-          {"pool", fairlead::block::EngineKind::kPool}}))
+          "--engine", [&](const std::string& word) { limits.engine = engine_of(word); },
+          "how to read: by io_uring, or a pool of threads")
+      ->check(one_of({"auto", "uring", "pool"}))
+      ->type_name("auto|uring|pool")
       ->default_str("auto");
   start.add_flag("--foreground", command.foreground, "do not become a daemon");
-  start.add_flag("!--no-sandbox", command.sandbox, "keep system calls and privileges (debugging)");
+  start.add_flag_callback(
+      "--no-sandbox", [&] { command.sandbox = false; },
+      "keep system calls and privileges (debugging)");
 }
 
 }  // namespace
@@ -74,11 +121,15 @@ int main(int argc, char** argv) {
   CLI::App app("serve the sectors of a disk image to many client processes", "fairlead-service");
   ServiceCommand command;
   command.limits.cores = usable_cores();
-  app.require_subcommand(1);
-  app.add_option("--name", command.name, "of the service, when there are several")
+  app.require_subcommand(0, 1);
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.footer(fairlead::apps::kUnits);
+  app.add_option("--name", command.name, "the service's name, when there are several")
+      ->check(accepts(fairlead::daemon::RuntimeDir::check_name))
+      ->type_name("NAME")
       ->capture_default_str();
   app.fallthrough();
-  app.set_config("--config", "", "read options from a TOML file");
+  app.set_config("--config", "", "read options from a TOML file")->type_name("FILE");
   bool print_config = false;
   app.add_flag("--print-config", print_config, "print the resulting options as TOML and end")
       ->configurable(false);
@@ -89,9 +140,7 @@ int main(int argc, char** argv) {
   auto* status = app.add_subcommand("status", "print what a running service counts");
   bool watch = false;
   for (auto* question : {stop, status}) {
-    question->add_option("-o,--output", command.output, "text or json")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->capture_default_str();
+    fairlead::apps::add_output_option(*question, command.output);
   }
   status->add_flag("--watch", watch, "again every second, until interrupted");
 
@@ -102,6 +151,7 @@ int main(int argc, char** argv) {
     }
     if (start->parsed()) return fairlead::apps::start_service(command);
     if (stop->parsed()) return fairlead::apps::stop_service(command);
-    return fairlead::apps::show_status(command, watch);
+    if (status->parsed()) return fairlead::apps::show_status(command, watch);
+    return fairlead::apps::fail_usage(app.get_name(), "say what to do: start, stop or status");
   });
 }

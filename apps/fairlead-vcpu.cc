@@ -38,6 +38,7 @@ class VcpuProgram final : public apps::ManagerProgram {
 
   std::vector<Action> actions() const override {
     std::vector<Action> actions;
+    actions.reserve(plan_.pins.size());
     for (const manage::Pin& pin : plan_.pins) {
       actions.push_back({
           .text = fmt::format("{} {} {} -> {}", pin.uuid, pin.vcpu, pin.before.text(), pin.pcpu),
@@ -114,7 +115,8 @@ class VcpuProgram final : public apps::ManagerProgram {
   std::map<std::string, std::int32_t> run_ids_;
 };
 
-base::Result<std::unique_ptr<manage::Hypervisor>> open(const apps::ManagerOptions& options) {
+base::Result<std::unique_ptr<manage::Hypervisor>> open_libvirt(
+    const apps::ManagerOptions& options) {
   FL_TRY(auto hypervisor,
          virt::LibvirtHypervisor::open({.uri = options.uri, .processors = true, .memory = false}));
   return hypervisor;
@@ -123,7 +125,7 @@ base::Result<std::unique_ptr<manage::Hypervisor>> open(const apps::ManagerOption
 int restore(const apps::ManagerOptions& options) {
   auto originals = apps::OriginalMasks::open();
   if (!originals) return apps::fail(kProgram, originals.error());
-  auto hypervisor = open(options);
+  auto hypervisor = open_libvirt(options);
   if (!hypervisor) return apps::fail(kProgram, hypervisor.error());
   const auto restored = originals->restore(**hypervisor);
   if (!restored) return apps::fail(kProgram, restored.error());
@@ -142,8 +144,7 @@ int main(int argc, char** argv) {
   apps::add_manager_options(app, options);
   app.add_option("--pcpus", pcpus, "the processors to manage, as in 0-3,8 [all that are online]")
       ->option_text("LIST")
-      ->check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); },
-                            "LIST"));
+      ->check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); }));
   app.add_flag("--restore", put_back, "put the masks of before back, and end");
   app.add_flag("--print-config", print, "print the settings as a configuration file, and end");
   return apps::run(app, argc, argv, [&] {
@@ -157,11 +158,11 @@ int main(int argc, char** argv) {
     if (put_back) return restore(options);
     if (options.dry_run || !options.replay.empty()) {
       VcpuProgram program(settings, nullptr);
-      return apps::run_manager(kProgram, options, program, open);
+      return apps::run_manager(kProgram, options, program, open_libvirt);
     }
     auto originals = apps::OriginalMasks::open();
     if (!originals) return apps::fail(kProgram, originals.error());
     VcpuProgram program(settings, &*originals);
-    return apps::run_manager(kProgram, options, program, open);
+    return apps::run_manager(kProgram, options, program, open_libvirt);
   });
 }

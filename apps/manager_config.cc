@@ -13,7 +13,7 @@
 namespace fairlead::apps {
 namespace {
 
-constexpr std::size_t kMostBytes = 4 * 1024 * 1024;
+constexpr std::size_t kMostBytes = std::size_t{4} * 1024 * 1024;
 constexpr double kMostMib = 1e9;
 
 base::Error wrong(const std::string& path, const toml::node& node, const std::string& why) {

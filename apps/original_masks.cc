@@ -15,7 +15,7 @@
 namespace fairlead::apps {
 namespace {
 
-constexpr std::size_t kMostBytes = 64 * 1024 * 1024;
+constexpr std::size_t kMostBytes = std::size_t{64} * 1024 * 1024;
 
 }  // namespace
 

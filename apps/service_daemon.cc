@@ -138,7 +138,10 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
   options.log = [&](std::string_view text) {
     log.limited(daemon::Level::kWarning, text.substr(0, 24), text);
   };
-  options.ready = [&]() -> base::Status {
+  const int last = opened.last.get();
+  options.ready = [&, last]() -> base::Status {
+    // From here on a report is this run's: who dies without one must not pass for an older.
+    if (::ftruncate(last, 0) != 0) return base::fail_errno(errno, "empty " + opened.files.last);
     if (command.sandbox) FL_TRY_STATUS(give_up_privileges(Stage::kServing, log));
     return readiness.ready(greeting);
   };
@@ -160,7 +163,9 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
 int start_service(const ServiceCommand& command) {
   auto opened = open_everything(command);
   if (!opened) return fail(kProgram, opened.error());
-  if (auto fits = cache_bytes(command, opened->image); !fits) return fail(kProgram, fits.error());
+  if (auto fits = cache_bytes(command, opened->image); !fits) {
+    return fail_usage(kProgram, fits.error().message());
+  }
   const std::array<int, 3> keep{opened->lock.fd(), opened->image.fd(), opened->last.get()};
   auto readiness = command.foreground ? daemon::stay_in_foreground(kProgram)
                                       : daemon::detach({.program = kProgram,

@@ -14,7 +14,7 @@ namespace fairlead::apps {
 struct ServiceCommand {
   std::string name = "block";
   std::string image = "disk1.img";
-  std::optional<std::uint64_t> cache_bytes;  // none: 1 % of the image
+  std::optional<std::uint64_t> cache_bytes;  // none (auto): 1 % of the image
   block::ServiceLimits limits;
   bool foreground = false;
   bool sandbox = true;

@@ -29,21 +29,35 @@ constexpr const char* kProgram = "fairlead-service";
 constexpr std::int64_t kAnswerNs = 2 * base::kNanosPerSecond;
 constexpr std::int64_t kDrainNs = 10 * base::kNanosPerSecond;
 constexpr int kExitMs = 10'000;
+constexpr std::int64_t kEndingNs = 2 * base::kNanosPerSecond;
 constexpr std::size_t kMostReport = 1 << 20;
+constexpr std::size_t kMostLock = 256;
 
 base::Result<daemon::RuntimeFiles> files_of(const ServiceCommand& command) {
   FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kUse));
   return folder.files(command.name);
 }
 
+// What is known of the last one.  It empties its predecessor's report before it serves, and an end
+// in order removes the lock: a lock that nobody holds is what a sudden death leaves.
+std::string last_words(const daemon::RuntimeFiles& files) {
+  if (const auto lock = base::read_file(files.lock, kMostLock)) {
+    const auto dead = daemon::ProcessId::parse(*lock);
+    std::string text = "; the last one";
+    if (dead) text += " (pid " + std::to_string(dead->pid) + ")";
+    text += " died without a report";
+    return ::access(files.log.c_str(), F_OK) == 0 ? text + ", see " + files.log : text;
+  }
+  if (const auto last = base::read_file(files.last, kMostReport); last && !last->empty()) {
+    return "; the last one ended with " + summary_line(*last);
+  }
+  return "";
+}
+
 base::Error not_running(const ServiceCommand& command, const daemon::RuntimeFiles* files) {
   std::string text = "no service '" + command.name + "' is running";
-  if (files != nullptr) {
-    if (const auto last = base::read_file(files->last, kMostReport); last && !last->empty()) {
-      text += "; the last one ended with " + summary_line(*last);
-    }
-  }
-  return base::Error(ErrorKind::kNotFound, text);
+  if (files != nullptr) text += last_words(*files);
+  return advise_start(base::Error(ErrorKind::kNotFound, text), command.name);
 }
 
 struct Running {
@@ -82,6 +96,10 @@ void print_report(const ServiceCommand& command, const std::string& report) {
   }
 }
 
+std::string counted(std::uint64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
 std::string clients_table(const json& report) {
   base::TextTable table(
       {"client", "name", "pid", "weight", "requests", "hits", "errors", "outstanding"});
@@ -99,17 +117,18 @@ std::string clients_table(const json& report) {
 
 void print_status(const std::string& report) {
   const json data = json::parse(report);
-  fmt::print("{} · {} sectors · {} · up {:.0f} s, idle {:.0f} s\n",
-             data["image"].get<std::string>(), data["sectors"].get<std::uint64_t>(),
-             data["engine"].get<std::string>(), data["uptime_s"].get<double>(),
-             data["idle_s"].get<double>());
-  fmt::print("{}\n", summary_line(report));
+  std::string text = fmt::format(
+      "{} · {} sectors · {} · up {:.0f} s, idle {:.0f} s\n", data["image"].get<std::string>(),
+      data["sectors"].get<std::uint64_t>(), data["engine"].get<std::string>(),
+      data["uptime_s"].get<double>(), data["idle_s"].get<double>());
+  text += summary_line(report) + "\n";
   const auto connected = data["clients_connected"].get<std::uint64_t>();
-  fmt::print("{} clients connected\n", connected);
-  if (!data["clients"].empty()) fmt::print("{}", clients_table(data));
+  text += fmt::format("{} connected\n", counted(connected, "client"));
+  if (!data["clients"].empty()) text += clients_table(data);
   if (connected > data["clients"].size()) {
-    fmt::print("and {} more\n", connected - data["clients"].size());
+    text += fmt::format("and {} more\n", connected - data["clients"].size());
   }
+  std::fputs(text.c_str(), stdout);
 }
 
 }  // namespace
@@ -118,24 +137,30 @@ std::string summary_line(const std::string& report) {
   const json data = json::parse(report, nullptr, false);
   if (data.is_discarded()) return "an unreadable report";
   const auto lookups = data["lookups"].get<std::uint64_t>();
-  const auto& latency = data["latency_ns"];
-  return fmt::format(
-      "hit ratio {:.4f} ({} hits / {} lookups), {} requests of {} clients, {} errors, "
-      "in the service p50 {} p99 {}",
+  const auto requests = data["requests"].get<std::uint64_t>();
+  std::string line = fmt::format(
+      "hit ratio {:.4f} ({} hits / {} lookups), {} (questions for the geometry included) of {}, {}",
       data["hit_ratio"].get<double>(), data["hits"].get<std::uint64_t>(), lookups,
-      data["requests"].get<std::uint64_t>(), data["clients_seen"].get<std::uint64_t>(),
-      data["errors"].get<std::uint64_t>(), base::format_ns(latency["p50"].get<std::int64_t>()),
-      base::format_ns(latency["p99"].get<std::int64_t>()));
+      counted(requests, "request"), counted(data["clients_seen"].get<std::uint64_t>(), "client"),
+      counted(data["errors"].get<std::uint64_t>(), "error"));
+  if (requests == 0) return line;
+  const auto& latency = data["latency_ns"];
+  return line + fmt::format(", in the service p50 {} p99 {}",
+                            base::format_ns(latency["p50"].get<std::int64_t>()),
+                            base::format_ns(latency["p99"].get<std::int64_t>()));
 }
 
 int stop_service(const ServiceCommand& command) {
   const auto running = find_running(command);
   if (!running) return fail(kProgram, running.error());
   const daemon::RuntimeFiles* files = &running->files;
-  // A service that does not answer is ended all the same.
+  // A service that does not answer is ended all the same; one that hangs up is ending already,
+  // perhaps because somebody else told it to.
   const auto report = shm::query_service(files->socket, abi::ControlType::kQueryStop, kDrainNs);
   daemon::Patience patience;
-  if (!report) patience.drain_ns = 0;
+  if (!report) {
+    patience.drain_ns = report.error().kind() == ErrorKind::kTimeout ? 0 : kEndingNs;
+  }
   const auto ending = daemon::await_end(files->lock, patience);
   if (!ending) return fail(kProgram, base::Error(ending.error()).at("stop '" + command.name + "'"));
   if (auto gone = await_exit(running->process); !gone) {
@@ -143,6 +168,13 @@ int stop_service(const ServiceCommand& command) {
   }
   if (report) {
     print_report(command, *report);
+    return kDone;
+  }
+  if (*ending == daemon::Ending::kNotRunning || *ending == daemon::Ending::kDrained) {
+    std::fprintf(stderr, "%s: '%s' was ended meanwhile\n", kProgram, command.name.c_str());
+    if (const auto last = base::read_file(files->last, kMostReport); last && !last->empty()) {
+      print_report(command, *last);
+    }
     return kDone;
   }
   std::fprintf(stderr, "%s: '%s' did not answer (%s); it was %s\n", kProgram, command.name.c_str(),
@@ -156,13 +188,13 @@ int show_status(const ServiceCommand& command, bool watch) {
     if (!running) return fail(kProgram, running.error());
     const auto report =
         shm::query_service(running->files.socket, abi::ControlType::kQueryStatus, kAnswerNs);
-    if (!report) return fail(kProgram, report.error());
+    if (!report) return fail(kProgram, advise_start(report.error(), command.name));
     if (command.output == "json") {
       std::puts(report->c_str());
     } else {
       print_status(*report);
     }
-    std::fflush(stdout);
+    watch = watch && flush_stdout();
     if (watch) ::sleep(1);
   } while (watch);
   return kDone;

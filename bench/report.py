@@ -59,7 +59,8 @@ def worse(entries):
 def table(entries):
     lines = ["## All rows", "",
              "Median of the rounds, and the smallest and greatest. Where there is a peer the "
-             "figure is ours ÷ peer, each round's ours with the same round's peer.", "",
+             "figure is ours ÷ peer, each round's ours with the same round's peer: the median of "
+             "these ratios, which need not be the ratio of the medians shown before it.", "",
              "| row | point | figure | ours | beside | median | spread | goal | met |",
              "|---|---|---|---|---|---|---|---|---|"]
     for e in entries:

@@ -55,6 +55,8 @@ def main(threads):
     print()
     for row in [head, *rows]:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths)))
+    print("\nClients that always have enough requests waiting get equal shares.  One and four "
+          "threads\nask for less than a third: each thread asks anew when it has its answer.")
     print(f"\ncache: hit ratio {service['hit_ratio']:.4f} "
           f"({service['hits']} hits / {service['lookups']} lookups), "
           f"{service['cache_bytes']} bytes\n")

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# bash completion; tests/commands checks it against --help.
+# bash completion; tests/docs/options.py checks it against --help, tests/docs/completion.sh asks it.
+# To turn it on for programs that are not installed: source packaging/completion/fairlead.bash
 _fairlead_words() {
   case "$1" in
-    fairlead) echo "service client integrity guest lab --help --version" ;;
-    fairlead-service) echo "start stop status --name --config --print-config --help --version
-      --image --cache-bytes --idle-timeout --poll --queue-depth --max-clients --max-slots
-      --max-data --engine --foreground --no-sandbox --output --watch" ;;
+    fairlead) echo "service client integrity vcpu guest lab --help --version" ;;
+    fairlead-service) echo "start stop status --name --config --print-config --help --version" ;;
+    fairlead-service-start) echo "--image --cache-bytes --idle-timeout --poll --queue-depth
+      --max-clients --max-slots --max-data --max-weight --engine --foreground --no-sandbox
+      --name --config --print-config --help" ;;
+    fairlead-service-stop) echo "--output --name --help" ;;
+    fairlead-service-status) echo "--output --watch --name --help" ;;
     fairlead-client) echo "--name --pattern --duration --poll --reconnect --seed --weight --output
       --no-files --help --version" ;;
     fairlead-integrity) echo "--output --help --version" ;;
+    fairlead-vcpu) echo "--uri --once --dry-run --explain --output --config --record --replay --pcpus
+      --restore --print-config --help --version" ;;
     fairlead-guest) echo "build headers lock --lock --cache --output --uml --headers --help
       --version" ;;
     fairlead-lab) echo "up ls load console down libvirtd --uri --name --output --vms --vcpus
@@ -17,22 +23,47 @@ _fairlead_words() {
   esac
 }
 
-_fairlead() {
-  local word=${COMP_WORDS[COMP_CWORD]} program=${COMP_WORDS[0]##*/}
-  if [[ $program == fairlead && $COMP_CWORD -gt 1 ]]; then
-    program=fairlead-${COMP_WORDS[1]}
-  fi
-  case "${COMP_WORDS[COMP_CWORD - 1]}" in
-    --image | --config | --lock | --cache | --private) mapfile -t COMPREPLY < <(compgen -f -- "$word") ; return ;;
-    --engine) mapfile -t COMPREPLY < <(compgen -W "auto uring pool" -- "$word") ; return ;;
-    --accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$word") ; return ;;
-    -o | --output) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ; return ;;
-  esac
-  mapfile -t COMPREPLY < <(compgen -W "$(_fairlead_words "$program")" -- "$word")
-  if [[ $program == fairlead-integrity && $word != -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -f -- "$word")
-  fi
+_fairlead_files() {
+  compopt -o filenames 2>/dev/null || true  # outside of a completion there is none
+  mapfile -t COMPREPLY < <(compgen -f -- "$1")
 }
 
-complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-guest \
-  fairlead-lab
+_fairlead() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local program=${COMP_WORDS[0]##*/} first=1 w
+  case "$program" in
+    service | client) program=fairlead-$program ;;
+    tool_for_integrity) program=fairlead-integrity ;;
+  esac
+  if [[ $program == fairlead && $COMP_CWORD -gt 1 ]]; then
+    program=fairlead-${COMP_WORDS[1]}
+    first=2
+  fi
+  if [[ $program == fairlead-service ]]; then
+    for w in "${COMP_WORDS[@]:first:COMP_CWORD - first}"; do
+      case "$w" in start | stop | status) program=fairlead-service-$w ; break ;; esac
+    done
+  fi
+  # zipf:S is one word to us, and several to bash, which splits at the colon.
+  case "$before" in
+    --image | --config | --lock | --cache | --private | --record | --replay) _fairlead_files "$word" ; return ;;
+    --accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$word") ; return ;;
+    --engine) mapfile -t COMPREPLY < <(compgen -W "auto uring pool" -- "$word") ; return ;;
+    --pattern)
+      mapfile -t COMPREPLY < <(compgen -W "uniform zipf: seq" -- "$word")
+      [[ ${COMPREPLY[*]} != zipf: ]] || compopt -o nospace 2>/dev/null || true
+      return ;;
+    -o | --output) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ; return ;;
+  esac
+  if [[ $program == fairlead-integrity && $word != -* ]]; then
+    _fairlead_files "$word"
+    return
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$(_fairlead_words "$program")" -- "$word")
+}
+
+complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-vcpu \
+  fairlead-guest fairlead-lab
+# The names in bin/, by their path only: `service` alone is Debian's.
+complete -F _fairlead ./bin/service ./bin/client ./bin/tool_for_integrity bin/service bin/client \
+  bin/tool_for_integrity

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "base/quote.h"
+
 namespace fairlead::base {
 namespace {
 
@@ -47,15 +49,6 @@ constexpr std::array<Unit, 6> kTimeUnits = {{
     {"h", 3600 * kNanosPerSecond},
 }};
 constexpr std::string_view kTimeAccepted = "a duration as in 20ms, 1.5s or 2min (ns us ms s min h)";
-
-// What was given, on one line whatever it holds.
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kLongest = 40;
-  std::string out = "'";
-  for (const char c : text.substr(0, kLongest)) out += c < ' ' || c > '~' ? '?' : c;
-  out += text.size() > kLongest ? "…'" : "'";
-  return out;
-}
 
 std::unexpected<Error> refuse(std::string_view text, std::string_view why,
                               std::string_view accepted) {

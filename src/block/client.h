@@ -2,8 +2,10 @@
 //
 // Client: the front end as a library.  Blocking reads from any number of threads over one ring.
 //
-//     auto client = block::Client::connect({.name = "default"});
-//     client->read(sector, buffer);
+//     auto client = block::Client::connect({.socket_path = "/run/fairlead/block.sock"});
+//     if (client) status = (*client)->read(sector, buffer);
+//
+// docs/examples/read.cc is a whole program.
 //
 // If the service dies and comes back within `reconnect_ns`, outstanding calls are asked again and
 // complete once each; else they fail with kClosed.  No call hangs: a service that neither answers

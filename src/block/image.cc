@@ -41,9 +41,10 @@ base::Error wrong_type(const std::string& name) {
 base::Error open_error(int number, const std::string& path) {
   // A folder cannot be opened for direct reads either, but that is not what is wrong with it.
   if (std::error_code error; std::filesystem::is_directory(path, error)) return wrong_type(path);
-  auto error = base::Error::from_errno(number, "open the image " + path);
+  // With its folder: who forgot where he is sees it.
+  auto error = base::Error::from_errno(number, "open the image " + absolute(path));
   if (number == ENOENT) {
-    return std::move(error).advise("make one: dd if=/dev/urandom of=disk1.img bs=1M count=256");
+    return std::move(error).advise("make one: dd if=/dev/urandom of=" + path + " bs=1M count=256");
   }
   if (number == EINVAL) {
     return base::Error(ErrorKind::kUnsupported,
@@ -53,9 +54,27 @@ base::Error open_error(int number, const std::string& path) {
   return error;
 }
 
+base::Result<std::uint64_t> null_bytes(const std::string& spec) {
+  auto bytes =
+      base::parse_bytes(std::string_view(spec).substr(std::string_view(kNullPrefix).size()));
+  if (!bytes) return base::fail(std::move(bytes).error().at("image " + spec));
+  if (*bytes != 0 && *bytes % 512 == 0 && *bytes <= kMaxImageBytes) return bytes;
+  return base::fail(ErrorKind::kInvalid,
+                    "image " + spec + ": the size must be a positive multiple of 512 bytes");
+}
+
 }  // namespace
 
+base::Status Image::check_spec(const std::string& spec) {
+  if (spec.empty()) return base::fail(ErrorKind::kInvalid, "the name of the image is empty");
+  if (spec.starts_with(kNullPrefix)) {
+    FL_TRY([[maybe_unused]] const auto bytes, null_bytes(spec));
+  }
+  return {};
+}
+
 base::Result<Image> Image::open(const std::string& spec) {
+  FL_TRY_STATUS(check_spec(spec));
   if (spec.starts_with(kNullPrefix)) return open_null(spec);
   Image image;
   image.name_ = absolute(spec);
@@ -68,16 +87,9 @@ base::Result<Image> Image::open(const std::string& spec) {
 }
 
 base::Result<Image> Image::open_null(const std::string& spec) {
-  auto bytes =
-      base::parse_bytes(std::string_view(spec).substr(std::string_view(kNullPrefix).size()));
-  if (!bytes) return base::fail(std::move(bytes).error().at("image " + spec));
-  if (*bytes == 0 || *bytes % 512 != 0 || *bytes > kMaxImageBytes) {
-    return base::fail(ErrorKind::kInvalid,
-                      "image " + spec + ": the size must be a positive multiple of 512 bytes");
-  }
   Image image;
+  FL_TRY(image.bytes_, null_bytes(spec));
   image.name_ = spec;
-  image.bytes_ = *bytes;
   return image;
 }
 

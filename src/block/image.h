@@ -33,6 +33,9 @@ class Image {
   // `spec`: a path, or null:SIZE with a size as base::parse_bytes takes it.
   static base::Result<Image> open(const std::string& spec);
 
+  // What is wrong with the words alone, before any file is looked for.
+  static base::Status check_spec(const std::string& spec);
+
   bool is_null() const noexcept { return !fd_; }
   int fd() const noexcept { return fd_.get(); }
   const std::string& name() const noexcept { return name_; }

@@ -34,7 +34,7 @@ struct IntegrityResult {
   std::uint64_t records = 0;
   std::uint64_t matched = 0;
   std::optional<Mismatch> first_mismatch;
-  bool good() const noexcept { return records == matched; }
+  bool good() const noexcept { return records > 0 && records == matched; }  // none proves nothing
 };
 
 base::Result<IntegrityResult> compare(const IntegrityFiles& files);

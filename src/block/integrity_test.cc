@@ -141,11 +141,11 @@ TEST_F(IntegrityTest, AListThatIsNoneIsRefused) {
   }
 }
 
-TEST_F(IntegrityTest, NoRecordsAtAllAreGood) {
+TEST_F(IntegrityTest, NoRecordsAtAllProveNothing) {
   write_lists({});
   const auto result = check();
   ASSERT_TRUE(result) << result.error().message();
-  EXPECT_TRUE(result->good());
+  EXPECT_FALSE(result->good());
   EXPECT_EQ(result->records, 0u);
 }
 
@@ -162,6 +162,13 @@ TEST_F(IntegrityTest, MissingFilesAndFoldersAreErrors) {
   EXPECT_FALSE(check({folder_ / "sectors.9", data_, image_}));
   EXPECT_FALSE(check({sectors_, data_, folder_.path()}));
   EXPECT_FALSE(check({data_, image_, image_}));
+}
+
+TEST_F(IntegrityTest, PidTypedAsItStandsInTheManualIsExplained) {
+  const auto result = check({folder_ / "sectors.PID", folder_ / "read.PID", image_});
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message().find("PID stands for"), std::string::npos);
+  EXPECT_NE(result.error().message().find("sectors.*"), std::string::npos);
 }
 
 }  // namespace

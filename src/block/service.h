@@ -35,6 +35,7 @@ struct ServiceLimits {
   std::uint32_t clients = 1024;
   std::uint32_t slots = 1024;                          // of a client's ring
   std::uint32_t data_bytes = 4096;                     // of a slot: the largest request
+  std::uint32_t weight = 1000;                         // the greatest a client is given
   std::uint32_t queue_depth = 256;                     // reads at the device
   std::uint32_t cores = 2;                             // that clients and service share
   std::int64_t poll_ns = 1'000'000;                    // longest look before sleep; 0: never

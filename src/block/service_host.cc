@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <future>
@@ -167,7 +168,8 @@ base::Result<shm::Admission> ServiceHost::Desk::on_hello(const shm::PeerIdentity
   const shm::RingSizes wanted{hello.slots, sizeof(abi::BlockRequest), sizeof(abi::BlockResponse),
                               hello.data_bytes};
   const auto sizes = shm::clamp_sizes(wanted, options_.limits.slots, options_.limits.data_bytes);
-  ClientIdentity identity{next_client_, hello.weight, peer, hello.name};
+  const std::uint32_t weight = std::min(hello.weight, options_.limits.weight);
+  ClientIdentity identity{next_client_, weight, peer, hello.name};
   FL_TRY(auto port, ClientPort::create(std::move(identity), sizes, generation_));
   FL_TRY(doorbell_, port->copy_doorbell_fd());
   segment_ = port->release_segment_fd();

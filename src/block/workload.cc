@@ -173,10 +173,28 @@ WorkloadResult merge(const std::vector<Worker>& workers) {
   return result;
 }
 
-base::Status write_sectors(const std::string& path, const std::uint64_t* sectors,
-                           std::uint64_t count) {
-  base::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!file) return base::fail_errno(errno, "create " + path);
+constexpr int kCreate = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+constexpr const char* kFilesAdvice = "run it in a folder of yours with room, or with --no-files";
+
+base::Error create_error(int number, const std::string& path) {
+  auto error = number == ELOOP ? base::Error(ErrorKind::kInvalid,
+                                             "create " + path + ": a symbolic link is in the way")
+                               : base::Error::from_errno(number, "create " + path);
+  return std::move(error).advise(kFilesAdvice);
+}
+
+base::Result<base::Fd> create(const std::string& path) {
+  base::Fd file(::open(path.c_str(), kCreate | O_TRUNC, 0644));
+  if (!file) return base::fail(create_error(errno, path));
+  return file;
+}
+
+base::Error write_error(base::Error error, const std::string& path) {
+  return std::move(error).at(path).advise(kFilesAdvice);
+}
+
+base::Status write_sectors(const base::Fd& file, const std::string& path,
+                           const std::uint64_t* sectors, std::uint64_t count) {
   std::string text;
   for (std::uint64_t n = 0; n < count; ++n) {
     char digits[24];
@@ -185,17 +203,16 @@ base::Status write_sectors(const std::string& path, const std::uint64_t* sectors
     text += '\n';
     if (text.size() < 1 << 20 && n + 1 < count) continue;
     auto written = base::write_all(file.get(), text);
-    if (!written) return base::fail(std::move(written).error().at("write " + path));
+    if (!written) return base::fail(write_error(std::move(written).error(), path));
     text.clear();
   }
   return {};
 }
 
-base::Status write_data(const std::string& path, const std::byte* data, std::uint64_t count) {
-  base::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!file) return base::fail_errno(errno, "create " + path);
+base::Status write_data(const base::Fd& file, const std::string& path, const std::byte* data,
+                        std::uint64_t count) {
   auto written = base::write_all(file.get(), {reinterpret_cast<const char*>(data), count * 512});
-  if (!written) return base::fail(std::move(written).error().at("write " + path));
+  if (!written) return base::fail(write_error(std::move(written).error(), path));
   return {};
 }
 
@@ -241,15 +258,30 @@ base::Status Records::reserve(std::uint64_t count) {
   return {};
 }
 
+base::Status Records::try_files(const std::string& suffix) {
+  for (const std::string& path : {"sectors." + suffix, "read." + suffix}) {
+    if (const base::Fd made(::open(path.c_str(), kCreate | O_EXCL, 0644)); made) {
+      ::unlink(path.c_str());
+      continue;
+    }
+    // One of an earlier process may be replaced.
+    const base::Fd there(errno == EEXIST ? ::open(path.c_str(), kCreate, 0644) : -1);
+    if (!there) return base::fail(create_error(errno, path));
+  }
+  return {};
+}
+
 base::Status Records::write(std::uint64_t count, const std::string& suffix) const {
   const std::string sectors = "sectors." + suffix;
   const std::string data = "read." + suffix;
-  base::Status status = write_sectors(sectors, sectors_, count);
-  if (status) status = write_data(data, data_, count);
-  if (!status) {
-    ::unlink(sectors.c_str());
-    ::unlink(data.c_str());
-  }
+  FL_TRY(const base::Fd list, create(sectors));
+  const auto bytes = create(data);
+  base::Status status = bytes ? write_sectors(list, sectors, sectors_, count)
+                              : base::Status(base::fail(bytes.error()));
+  if (status) status = write_data(*bytes, data, data_, count);
+  if (status) return status;
+  ::unlink(sectors.c_str());
+  if (bytes) ::unlink(data.c_str());
   return status;
 }
 

@@ -57,8 +57,13 @@ class Records {
   std::byte* data_of(std::uint64_t n) const noexcept { return data_ + n * 512; }
   std::uint64_t capacity() const noexcept { return capacity_; }
 
+  // Whether write() may make its two files here, found out before anything is measured.  Leaves
+  // nothing, so that a run that is interrupted leaves nothing either.
+  static base::Status try_files(const std::string& suffix);
+
   // Writes sectors.SUFFIX (decimal, one a line) and read.SUFFIX (512 bytes each) of the first
-  // `count`; on failure neither is left.
+  // `count`; on failure neither is left.  Files of these names, of an earlier process of the same
+  // number, are replaced; a symbolic link is refused.
   base::Status write(std::uint64_t count, const std::string& suffix) const;
 
  private:

@@ -190,6 +190,37 @@ TEST_F(WorkloadTest, IfOneFileCannotBeWrittenNeitherIsLeft) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "sectors.77"));
 }
 
+TEST_F(WorkloadTest, WhatIsInTheWayOfTheFilesIsSeenBeforehand) {
+  const base::Fd here(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::chdir(folder_.path().c_str()), 0);
+  EXPECT_TRUE(Records::try_files("77"));
+  EXPECT_FALSE(std::filesystem::exists("sectors.77")) << "it leaves nothing";
+  EXPECT_FALSE(std::filesystem::exists("read.77"));
+  std::ofstream("sectors.77") << "of an earlier process";
+  EXPECT_TRUE(Records::try_files("77"));
+  EXPECT_TRUE(std::filesystem::exists("sectors.77"));
+  std::filesystem::create_directory("read.77");
+  const auto status = Records::try_files("77");
+  ASSERT_EQ(::fchdir(here.get()), 0);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message().find("--no-files"), std::string::npos);
+}
+
+TEST_F(WorkloadTest, ALinkIsNotFollowed) {
+  const base::Fd here(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(go(options_of(1, 5), 2048));
+  ASSERT_EQ(::chdir(folder_.path().c_str()), 0);
+  std::ofstream("precious") << "kept";
+  std::filesystem::create_symlink("precious", "sectors.77");
+  const auto tried = Records::try_files("77");
+  const auto written = records_->write(5, "77");
+  ASSERT_EQ(::fchdir(here.get()), 0);
+  EXPECT_FALSE(tried);
+  EXPECT_FALSE(written);
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "precious"), 4u);
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_ / "sectors.77")) << "not ours to remove";
+}
+
 TEST(Records, MoreThanMemoryHoldsIsRefusedAndNotTried) {
   for (const std::uint64_t count : {1'000'000'000'000ULL, (1ULL << 55) + 1, ~0ULL}) {
     Records records;

@@ -11,6 +11,8 @@
 #include <ctime>
 #include <string_view>
 
+#include "base/user.h"
+
 namespace fairlead::daemon {
 namespace {
 
@@ -110,6 +112,7 @@ Result<std::optional<LockFile::Holder>> LockFile::holder(const std::string& path
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!file) {
     if (errno == ENOENT) return std::nullopt;
+    if (errno == EACCES) return fail(base::denied_service("open the lock " + path, path));
     return fail_errno(errno, "open the lock " + path);
   }
   if (lock(file, LOCK_SH)) return std::nullopt;

@@ -42,10 +42,14 @@ bool tell(const Fd& starter, char verdict, std::string_view line) {
   return sent == static_cast<ssize_t>(packet.size());
 }
 
-void print(std::FILE* where, std::string_view line) {
-  if (line.empty()) return;
-  std::fprintf(where, "%.*s\n", static_cast<int>(line.size()), line.data());
-  std::fflush(where);
+// The errno of a failure, or 0.
+int print(std::FILE* where, std::string_view line) {
+  if (line.empty()) return 0;
+  errno = 0;
+  const bool printed =
+      std::fprintf(where, "%.*s\n", static_cast<int>(line.size()), line.data()) >= 0;
+  if (printed && std::fflush(where) == 0) return 0;
+  return errno == 0 ? EIO : errno;
 }
 
 std::string how_it_died(int status) {
@@ -73,8 +77,12 @@ std::string reap_last_child() {
   const std::string_view line(buffer.data() + 1,
                               static_cast<std::size_t>(std::max<ssize_t>(got, 1)) - 1);
   if (got > 0 && buffer[0] == kReady) {
-    print(stdout, line);
-    ::_exit(0);
+    const int number = print(stdout, line);
+    if (number == 0) ::_exit(0);
+    // It serves, but nobody was told so.
+    const auto error = base::Error::from_errno(number, "write standard output");
+    print(stderr, options.program + ": " + error.message());
+    ::_exit(1);
   }
   const std::string reason = got > 0 ? std::string(line)
                                      : "the daemon died before it was ready: " + reap_last_child() +

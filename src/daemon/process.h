@@ -25,8 +25,8 @@ namespace fairlead::daemon {
 class Readiness {
  public:
   // The daemon serves.  Prints `announcement` (may be empty) on the starter's stdout, lets it exit
-  // 0, and tells the service manager.  kClosed if nobody waits any more (the starter was
-  // interrupted): then the daemon had better end.
+  // 0 (1 with a line on stderr if that cannot be written), and tells the service manager.  kClosed
+  // if nobody waits any more (the starter was interrupted): then the daemon had better end.
   base::Status ready(std::string_view announcement);
 
   // It cannot start.  The starter prints "PROGRAM: MESSAGE" and exits 1.  Returns 1, for main.

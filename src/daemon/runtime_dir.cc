@@ -12,6 +12,8 @@
 #include <filesystem>
 
 #include "base/fd.h"
+#include "base/quote.h"
+#include "base/user.h"
 
 namespace fairlead::daemon {
 namespace {
@@ -37,21 +39,28 @@ base::Error denied(int number, const std::string& what) {
   return base::Error::from_errno(number, what).advise(kAdvice);
 }
 
+base::Error of_another(const std::string& path, uid_t owner, RuntimeDir::Purpose purpose) {
+  const std::string name = base::user_name(owner);
+  std::string text = "runtime folder " + path + " belongs to " + name;
+  if (purpose == RuntimeDir::Purpose::kServe) {
+    return base::Error(ErrorKind::kDenied, text + ", not to " + base::user_name(::geteuid()))
+        .advise(kAdvice);
+  }
+  text += ", whose service takes clients of that user only";
+  return base::Error(ErrorKind::kDenied, text)
+      .advise("be " + name + ", or for a service of yours " + std::string(kAdvice));
+}
+
 Status check(const std::string& path, const struct stat& found, RuntimeDir::Purpose purpose) {
   const uid_t me = ::geteuid();
   const bool ours = found.st_uid == me;
   const bool usable =
       ours || (purpose == RuntimeDir::Purpose::kUse && (found.st_uid == 0 || me == 0));
-  if (!usable) {
-    return fail(base::Error(ErrorKind::kDenied, "runtime folder " + path + " belongs to user " +
-                                                    std::to_string(found.st_uid) + ", not to " +
-                                                    std::to_string(me))
-                    .advise(kAdvice));
-  }
+  if (!usable) return fail(of_another(path, found.st_uid, purpose));
   if ((found.st_mode & 022) != 0) {
     return fail(
         base::Error(ErrorKind::kInvalid, "runtime folder " + path + " can be written by others")
-            .advise("chmod go-w " + path));
+            .advise(kAdvice));
   }
   return {};
 }
@@ -88,7 +97,12 @@ Result<RuntimeDir> RuntimeDir::open_at(std::string path, Purpose purpose) {
     if (errno == ENOTDIR || errno == ELOOP) {
       return fail(ErrorKind::kInvalid, "runtime folder " + path + " is no folder");
     }
-    return fail(denied(errno, "open the runtime folder " + path));
+    const int number = errno;
+    struct stat closed{};
+    if (number == EACCES && ::lstat(path.c_str(), &closed) == 0 && closed.st_uid != ::geteuid()) {
+      return fail(of_another(path, closed.st_uid, purpose));
+    }
+    return fail(denied(number, "open the runtime folder " + path));
   }
   struct stat found{};
   if (::fstat(folder.get(), &found) != 0) return fail_errno(errno, "look at " + path);
@@ -99,12 +113,15 @@ Result<RuntimeDir> RuntimeDir::open_at(std::string path, Purpose purpose) {
   return RuntimeDir(std::move(path));
 }
 
+Status RuntimeDir::check_name(std::string_view name) {
+  if (valid_name(name)) return {};
+  return fail(ErrorKind::kInvalid,
+              "bad service name " + base::quoted(name) +
+                  "; allowed are 1 to 64 of A-Z a-z 0-9 _ . - that do not start with a dot");
+}
+
 Result<RuntimeFiles> RuntimeDir::files(std::string_view name) const {
-  if (!valid_name(name)) {
-    return fail(ErrorKind::kInvalid,
-                "bad service name; allowed are 1 to 64 of A-Z a-z 0-9 _ . - that do not start "
-                "with a dot");
-  }
+  FL_TRY_STATUS(check_name(name));
   const std::string stem = path_ + "/" + std::string(name);
   RuntimeFiles files{stem + ".sock", stem + ".lock", stem + ".log", stem + ".last"};
   constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;

@@ -7,9 +7,10 @@
 //       NAME.lock  held while it lives        NAME.last  its last report
 //
 // Thread-safety: values; open() reads the environment.
-// Errors: kDenied if it cannot be made or belongs to somebody else, kInvalid for a bad name, for a
-// path that does not fit a socket address, for what is no folder or can be written by others;
-// kNotFound (kUse) if it does not exist: then no service runs.
+// Errors: kDenied if it cannot be made or belongs to somebody else (who is named: a client must be
+// of the service's user), kInvalid for a bad name, for a path that does not fit a socket address,
+// for what is no folder or can be written by others; kNotFound (kUse) if it does not exist: then no
+// service runs.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,10 @@ class RuntimeDir {
   static base::Result<RuntimeDir> open(Purpose purpose);                       // by environment
   static base::Result<RuntimeDir> open_at(std::string path, Purpose purpose);  // here
 
-  // The files of the service `name`: 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a dot.
+  // A name of a service: 1 to 64 of A-Z a-z 0-9 _ . -, not starting with a dot.
+  static base::Status check_name(std::string_view name);
+
+  // The files of the service `name`.
   base::Result<RuntimeFiles> files(std::string_view name) const;
   const std::string& path() const noexcept { return path_; }  // absolute
 

@@ -65,6 +65,10 @@ TEST_F(RuntimeDirTest, FolderThatOthersCanWriteIsRefused) {
       const auto opened = RuntimeDir::open_at(folder_, purpose);
       ASSERT_FALSE(opened) << mode;
       EXPECT_EQ(opened.error().kind(), ErrorKind::kInvalid);
+      // Whoever obeys must not change /tmp.
+      EXPECT_EQ(opened.error().message().find("chmod"), std::string::npos);
+      EXPECT_NE(opened.error().message().find("set FAIRLEAD_RUNTIME_DIR to a folder of yours"),
+                std::string::npos);
     }
   }
   ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
@@ -99,8 +103,10 @@ TEST_F(RuntimeDirTest, FolderOfSomebodyElseIsRefusedWithAdvice) {
       if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(99);
       const auto opened = RuntimeDir::open_at(path, purpose);
       if (opened) ::_exit(98);
-      const bool advised =
-          opened.error().message().find("set FAIRLEAD_RUNTIME_DIR") != std::string::npos;
+      const std::string& said = opened.error().message();
+      const bool advised = said.find("set FAIRLEAD_RUNTIME_DIR") != std::string::npos;
+      const bool names_owner = said.find("takes clients of that user only") != std::string::npos;
+      if (names_owner != (purpose == Purpose::kUse)) ::_exit(96);
       ::_exit(advised ? static_cast<int>(opened.error().kind()) : 97);
     }
     int status = 0;
@@ -111,6 +117,9 @@ TEST_F(RuntimeDirTest, FolderOfSomebodyElseIsRefusedWithAdvice) {
   EXPECT_EQ(as_nobody(folder_, Purpose::kServe), kDenied);
   EXPECT_EQ(as_nobody("/run/fairlead-test-of-nobody", Purpose::kServe), kDenied);
   EXPECT_EQ(as_nobody(folder_, Purpose::kUse), 98) << "root's may be used";
+  ASSERT_EQ(::chmod(folder_.c_str(), 0700), 0);
+  EXPECT_EQ(as_nobody(folder_, Purpose::kUse), kDenied) << "root's, closed to others";
+  ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
   ASSERT_EQ(::chown(folder_.c_str(), 1, 1), 0);
   EXPECT_EQ(as_nobody(folder_, Purpose::kUse), kDenied);
   EXPECT_EQ(RuntimeDir::open_at(folder_, Purpose::kServe).error().kind(), ErrorKind::kDenied);
@@ -130,6 +139,7 @@ TEST_F(RuntimeDirTest, NamesAreChecked) {
        {""sv, "."sv, ".."sv, ".a"sv, "a/b"sv, "../a"sv, "a b"sv, "a\n"sv, "ä"sv, "a\0b"sv}) {
     EXPECT_EQ(dir->files(bad).error().kind(), ErrorKind::kInvalid) << bad;
   }
+  EXPECT_NE(dir->files("a b").error().message().find("'a b'"), std::string::npos);
   EXPECT_TRUE(dir->files(std::string(64, 'a')));
   EXPECT_FALSE(dir->files(std::string(65, 'a')));
 }

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/user.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -119,6 +120,7 @@ Result<ControlSocket> ControlSocket::connect(const std::string& path, std::int64
     if (errno == EAGAIN || errno == EINTR) {
       return fail(ErrorKind::kTimeout, "the service on " + path + " does not take connections");
     }
+    if (errno == EACCES) return fail(base::denied_service("connect to " + path, path));
     return fail_errno(errno, "connect to " + path);
   }
   if (::fcntl(socket.get(), F_SETFL, O_RDWR | O_NONBLOCK) != 0) {

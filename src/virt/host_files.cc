@@ -16,7 +16,7 @@
 namespace fairlead::virt {
 namespace {
 
-constexpr std::size_t kMostBytes = 16 * 1024 * 1024;
+constexpr std::size_t kMostBytes = std::size_t{16} * 1024 * 1024;
 
 // The next word or number of a line; false at its end.
 bool next_word(std::string_view& line, std::string_view& word) {

@@ -2,9 +2,9 @@
 //
 // LibvirtHypervisor: manage::Hypervisor on a libvirt connection to this host.
 //
-// One bulk call a sample (virConnectGetAllDomainStats), and one call a guest for its masks.  Where a
-// driver has no bulk statistics (test:///), its single calls are used.  A connection that broke is
-// opened anew by the next call.  Counters are told as libvirt has them: "vcpu.N.time" in ticks of
+// One bulk call a sample (virConnectGetAllDomainStats), and one call a guest for its masks.  Where
+// a driver has no bulk statistics (test:///), its single calls are used.  A connection that broke
+// is opened anew by the next call.  Counters are as libvirt has them: "vcpu.N.time" in ticks of
 // 10 ms, "vcpu.N.delay" in nanoseconds.
 //
 // Thread-safety: none.  Ownership: the connection.  Errors: as manage/hypervisor.h says.

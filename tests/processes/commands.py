@@ -2,13 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wrong command lines and wrong surroundings: one line, the stated exit code, nothing left."""
 import os
+import pty
 import shutil
 import subprocess
 import unittest
 
-from house import House, PROGRAMS, SANITIZED
+from house import House, PROGRAMS, RESULT_LINE, SANITIZED, eventually
 
 FAILED, USAGE = 1, 2
+
+# A service that is about to end: it has the lock, hears one question, hangs up, and ends.
+HANGS_UP = """
+import fcntl, os, socket, sys, time
+folder = sys.argv[1]
+lock = open(folder + "/block.lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+with open("/proc/self/stat") as file:
+    ticks = file.read().rsplit(")", 1)[1].split()[19]
+print(os.getpid(), ticks, file=lock, flush=True)
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(folder + "/block.sock")
+listener.listen()
+print("ready", flush=True)
+listener.accept()[0].close()
+listener.close()
+time.sleep(0.2)
+os.unlink(folder + "/block.sock")
+os.unlink(folder + "/block.lock")
+"""
 
 
 class Commands(House):
@@ -45,23 +66,94 @@ class Commands(House):
         self.refused(USAGE, "poll", "fairlead-client", "4", "10", "--poll", "fast")
         self.refused(USAGE, "output", "fairlead-client", "4", "10", "-o", "xml")
         self.refused(USAGE, "", "fairlead-client", "4", "10", "--no-such-option")
-        self.refused(USAGE, "seed", "fairlead-client", "4", "10", "--seed", "-1")
+        for seed in ("-1", "18446744073709551616", "1.5", ""):
+            self.refused(USAGE, "--seed: '" + seed, "fairlead-client", "4", "10", "--seed", seed)
+        self.refused(USAGE, "bad service name 'a b'", "fairlead-client", "1", "1", "--name", "a b")
 
     def test_service_arguments(self):
         self.image()
-        self.refused(USAGE, "", "fairlead-service")
-        self.refused(USAGE, "", "fairlead-service", "begin")
+        self.refused(USAGE, "start, stop or status", "fairlead-service")
+        self.refused(USAGE, "begin; there are start, stop, status", "fairlead-service", "begin")
         self.refused(USAGE, "", "fairlead-service", "start", "disk1.img")
         for option, values in {
                 "--queue-depth": ("0", "-1", "4097", "x"), "--max-clients": ("0", "4097", "x"),
-                "--max-slots": ("1", "4097"), "--max-data": ("511", "65537"),
-                "--engine": ("fast",), "--idle-timeout": ("-1", "x"), "--poll": ("-1ms",),
+                "--max-slots": ("1", "4097"), "--max-weight": ("0", "1001"),
+                "--max-data": ("511", "65537", "1000"), "--engine": ("fast", "1", "0"),
+                "--idle-timeout": ("-1", "x"), "--poll": ("-1ms",),
                 "--cache-bytes": ("-1", "1KB", "x")}.items():
             for value in values:
                 self.refused(USAGE, option, "fairlead-service", "start", option, value)
         self.refused(USAGE, "", "fairlead-service", "status", "-o", "xml")
         for name in ("../x", "a/b", ".hidden", "", "x" * 65, "a b"):
-            self.refused(FAILED, "name", "fairlead-service", "start", "--name", name)
+            self.refused(USAGE, f"bad service name '{name[:40]}", "fairlead-service", "start",
+                         "--name", name)
+        self.refused(USAGE, "at most 1 % of the image", "fairlead-service", "start",
+                     "--cache-bytes", "1T")
+
+    def test_help_is_plain_text(self):
+        for words in (("fairlead-service",), ("fairlead-service", "start"), ("fairlead-client",),
+                      ("fairlead-service", "stop"), ("fairlead-integrity",)):
+            text = self.ok(*words, "--help")
+            self.assertRegex(text, r"\A[\n -~]+\Z")
+            self.assertNotRegex(text, r"\{|UINT|TEXT")
+            if words[-1] == "fairlead-client":
+                self.assertIn("a bare number counts seconds", text)
+                self.assertIn("may be left out with --duration and --no-files", text)
+
+    def test_configuration(self):
+        """What --print-config prints, it reads; what it does not know, it refuses."""
+        every = ("image", "cache-bytes", "idle-timeout", "poll", "queue-depth", "max-clients",
+                 "max-slots", "max-data", "max-weight", "engine", "foreground", "no-sandbox")
+        plain = self.ok("fairlead-service", "--print-config")
+        for option in every:
+            self.assertIn(f"\nstart.{option}=", plain)
+        chosen = self.ok("fairlead-service", "--print-config", "start", "--cache-bytes", "4K",
+                         "--engine", "pool", "--idle-timeout", "5min", "--no-sandbox")
+        for line in ('cache-bytes="4K"', 'engine="pool"', 'idle-timeout="5min"', "no-sandbox=true"):
+            self.assertIn(f"start.{line}\n", chosen)
+        for text in (plain, chosen):
+            with open(self.path("fairlead.toml"), "w", encoding="utf-8") as file:
+                file.write(text)
+            again = self.ok("fairlead-service", "--config", "fairlead.toml", "--print-config")
+            self.assertEqual(again, text)
+        for wrong, named in (("[start]\nqueue = 1\n", "'start.queue'"),
+                             ("nonsense\n", "'nonsense'"), ("[begin]\npoll = 0\n", "'begin'")):
+            with open(self.path("fairlead.toml"), "w", encoding="utf-8") as file:
+                file.write(wrong)
+            self.refused(USAGE, named, "fairlead-service", "--config", "fairlead.toml", "start")
+        self.image()
+        with open(self.path("fairlead.toml"), "w", encoding="utf-8") as file:
+            file.write('[start]\nengine = "pool"\nmax-weight = 5\n')
+        self.ok("service", "--config", "fairlead.toml", "start")
+        self.assertEqual(self.status()["engine"], "pread pool")
+        self.stop()
+
+    def test_output_that_nobody_gets_is_a_failure(self):
+        self.image()
+        self.start()
+        programs = [("fairlead", "--help"), ("fairlead", "--version"),
+                    ("fairlead-service", "--help"), ("fairlead-client", "--version"),
+                    ("fairlead-service", "status"), ("fairlead-service", "--print-config"),
+                    ("fairlead-client", 2, 50, "--no-files"),
+                    ("fairlead-client", 2, 50, "-o", "json"),
+                    ("fairlead-service", "--name", "two", "start", "--image", "null:1M"),
+                    ("fairlead-service", "--name", "two", "stop")]
+        for words in programs:
+            with self.subTest(words=words), open("/dev/full", "w", encoding="ascii") as full:
+                process = self.spawn(*words, stdout=full)
+                _, err = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, FAILED, err)
+                self.assertRegex(err, r"\A\S+: write standard output: No space left[^\n]+\n\Z")
+        for words in programs:
+            with self.subTest(closed=words):
+                process = self.spawn("/bin/sh", "-c", 'exec "$@" >&-', "sh",
+                                     os.path.join(PROGRAMS, words[0]), *words[1:])
+                _, err = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, FAILED, err)
+                self.assertRegex(err, r"\A\S+: write standard output: Bad file[^\n]+\n\Z")
+        os.unlink(os.path.join(self.runtime, "two.last"))
+        os.unlink(os.path.join(self.runtime, "two.log"))
+        self.stop()
 
     def test_integrity_arguments(self):
         self.refused(USAGE, "", "fairlead-integrity")
@@ -72,9 +164,17 @@ class Commands(House):
     def test_the_front_command(self):
         result = self.run_program("fairlead", "nonsense")
         self.one_line_error(result, USAGE)
-        for arguments in ((), ("--wrong",), ("../service",)):
-            result = self.run_program("fairlead", *arguments)
-            self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
+        result = self.run_program("fairlead")
+        self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
+        for argument in ("--wrong", "../service"):
+            result = self.run_program("fairlead", argument)
+            self.one_line_error(result, USAGE)
+            self.assertIn(f"'{argument}'", result.stderr)
+        alone = self.path("fairlead")
+        shutil.copy(os.path.join(PROGRAMS, "fairlead"), alone)
+        result = self.run_program(alone, "service", env=dict(self.environment, PATH="/nowhere"))
+        self.one_line_error(result, FAILED)
+        self.assertIn("fairlead-service is neither beside fairlead nor in PATH", result.stderr)
 
     def test_help_and_version_are_no_errors(self):
         for program in ("fairlead", "fairlead-service", "fairlead-client", "fairlead-integrity"):
@@ -86,15 +186,16 @@ class Commands(House):
         def start(hint, image, code=FAILED, **options):
             self.refused(code, hint, "fairlead-service", "start", "--image", image, **options)
 
-        start("dd if=/dev/urandom", "none.img")
+        start("dd if=/dev/urandom of=none.img", "none.img")
+        start(self.path("none.img"), "none.img")
         start("is empty", self.image("empty", sectors=0))
         os.unlink(self.path("empty"))
         os.truncate(self.image(sectors=4), 1000)
         start("has 1000 bytes", "disk1.img")
         start("neither a regular file nor a block device", self.folder)
-        start("null:12", "null:12")
-        start("null:x", "null:x")
-        start("", "")
+        start("null:12", "null:12", USAGE)
+        start("null:x", "null:x", USAGE)
+        start("is empty", "", USAGE)
         start("", "/dev/null")
         start("", "/proc/version")
 
@@ -130,16 +231,93 @@ class Commands(House):
         self.one_line_error(result, FAILED)
         self.assertIn("Permission denied", result.stderr)
 
+    def test_the_service_bounds_weights(self):
+        self.image()
+        self.start("--max-weight", "2")
+        clients = [self.spawn("client", 1, "--duration", "60", "--no-files", "--weight", weight)
+                   for weight in (1000, 1)]
+        weights = []
+
+        def both():
+            weights[:] = sorted(client["weight"] for client in self.status()["clients"])
+            return len(weights) == 2
+
+        eventually(both)
+        self.assertEqual(weights, [1, 2])
+        for client in clients:
+            client.terminate()
+            client.communicate(timeout=30)
+        self.stop()
+
     def test_without_a_service(self):
-        self.refused(FAILED, "no service", "fairlead-client", "1", "1")
-        self.refused(FAILED, "no service 'block' is running", "fairlead-service", "stop")
-        self.refused(FAILED, "no service 'block' is running", "fairlead-service", "status")
+        advice = "(start one: fairlead service start)"
+
+        def nowhere():
+            for question in ("stop", "status"):
+                self.refused(FAILED, "no service 'block' is running", "fairlead-service", question)
+                self.refused(FAILED, advice, "fairlead-service", question)
+            self.refused(FAILED, "no service is running", "fairlead-client", "1", "1")
+            self.refused(FAILED, advice, "fairlead-client", "1", "1")
+            self.refused(FAILED, "fairlead service start --name two)", "fairlead-client", "1", "1",
+                         "--name", "two")
+
+        nowhere()
         self.image()
         self.start()
         self.ok("client", 1, 10, "--no-files")
         self.stop()
-        self.refused(FAILED, "", "fairlead-client", "1", "1")
+        nowhere()
         self.refused(FAILED, "the last one ended with hit ratio", "fairlead-service", "stop")
+
+    def test_a_report_is_never_that_of_an_earlier_run(self):
+        self.image()
+        self.start()
+        self.stop()
+        self.start()
+        pid = self.service_pid()
+        self.kill_service()
+        for question in ("status", "stop"):
+            result = self.run_program("service", question)
+            self.one_line_error(result, FAILED)
+            self.assertIn(f"the last one (pid {pid}) died without a report, see ", result.stderr)
+            self.assertIn("block.log", result.stderr)
+        # One that cannot start takes the lock of the dead away, and still nobody is told of hits.
+        self.one_line_error(self.run_program("service", "start", "--cache-bytes", "1T"), USAGE)
+        result = self.run_program("service", "status")
+        self.assertNotIn("hit ratio", result.stderr)
+        self.start()
+        self.stop()
+
+    def test_two_stops_at_once(self):
+        """Both succeed, and none speaks of a signal that was not sent."""
+        self.image()
+        for _ in range(10):
+            self.start()
+            pid = self.service_pid()
+            stops = [self.spawn("service", "stop") for _ in range(3)]
+            done = 0
+            for stop in stops:
+                out, err = stop.communicate(timeout=60)
+                self.assertNotIn("terminated", err)
+                self.assertNotIn("killed", err)
+                if stop.returncode == 0:
+                    done += 1
+                    self.assertRegex(out, r"\Ahit ratio ")
+                else:  # it came when all was over
+                    self.assertIn("no service 'block' is running; the last one ended with", err)
+            self.assertGreaterEqual(done, 1)
+            self.gone(pid)
+
+    def test_a_stop_that_is_hung_up_on(self):
+        """The holder of the lock hangs up and ends by itself: nobody signalled it."""
+        os.mkdir(self.runtime, 0o700)
+        holder = self.spawn("/usr/bin/python3", "-c", HANGS_UP, self.runtime)
+        self.assertEqual(holder.stdout.readline(), "ready\n")
+        result = self.run_program("service", "stop")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("was ended meanwhile", result.stderr)
+        self.assertNotIn("terminated", result.stderr)
+        self.assertEqual(holder.wait(timeout=30), 0)
 
     def test_a_second_start_names_the_first(self):
         self.image()
@@ -176,6 +354,8 @@ class Commands(House):
             out, err = client.communicate(timeout=60)
             self.assertEqual((client.returncode, out), (FAILED, ""), err)
             self.assertRegex(err, r"\Afairlead-client: create sectors\.\d+: [^\n]+\n\Z")
+            self.assertIn("--no-files", err)
+        self.assertLessEqual(self.status()["requests"], 2, "reads were made for nothing")
         self.assertEqual(self.left(), ["run"])
         self.stop()
 
@@ -191,11 +371,54 @@ class Commands(House):
             self.skipTest("may not mount tmpfs here")
         try:
             result = self.run_program("client", 2, 1000, cwd=self.path("small"))
-            self.one_line_error(result, FAILED)
-            self.assertIn("No space left", result.stderr)
+            self.assertEqual(result.returncode, FAILED)
+            self.assertRegex(result.stdout, RESULT_LINE, "what was measured is told all the same")
+            self.assertRegex(result.stderr,
+                             r"\Afairlead-client: read\.\d+: write: No space left[^\n]+\n\Z")
+            self.assertIn("--no-files", result.stderr)
             self.assertEqual(os.listdir(self.path("small")), [])
         finally:
             subprocess.run(["umount", self.path("small")], check=True)
+        self.stop()
+
+    def test_the_client_says_what_it_wrote_to_a_person(self):
+        self.image()
+        self.start()
+        ours, theirs = pty.openpty()
+        client = self.spawn("client", 1, 5, stderr=theirs, env=dict(self.environment, TERM="dumb"))
+        os.close(theirs)
+        client.communicate(timeout=60)
+        said = b""
+        while b"\n" not in said:
+            said += os.read(ours, 4096)
+        os.close(ours)
+        self.assertIn(f"wrote sectors.{client.pid} and read.{client.pid}", said.decode())
+        self.stop()
+
+    def test_the_service_of_another_user(self):
+        """Who may not use it is told whose it is."""
+        if os.geteuid() != 0 or not shutil.which("setpriv"):
+            self.skipTest("needs root and setpriv")
+        self.image()
+        self.start()
+        os.chmod(self.folder, 0o777)
+        programs = self.path("programs")
+        os.mkdir(programs)
+        for name in ("fairlead-service", "fairlead-client"):
+            shutil.copy(os.path.join(PROGRAMS, name), programs)
+        as_nobody = (shutil.which("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups")
+        for mode in (0o700, 0o755):
+            os.chmod(self.runtime, mode)
+            for words in (("fairlead-client", "1", "1"), ("fairlead-service", "status"),
+                          ("fairlead-service", "stop")):
+                program = os.path.join(programs, words[0])
+                result = self.run_program(*as_nobody, program, *words[1:])
+                self.one_line_error(result, FAILED)
+                self.assertIn("belongs to root", result.stderr)
+                self.assertIn("clients of that user only", result.stderr)
+                self.assertNotIn("start one", result.stderr)
+        os.chmod(self.runtime, 0o700)
+        shutil.rmtree(programs)
         self.stop()
 
     def test_more_requests_than_memory(self):

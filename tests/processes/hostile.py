@@ -151,7 +151,7 @@ class OtherUser(House):
             self.one_line_error(result, 1)
             return result.stderr
 
-        self.assertIn("ermission denied", try_it())
+        self.assertIn("belongs to root", try_it())
         os.chmod(self.runtime, 0o755)
         self.assertIn("ermission denied", try_it())
         os.chmod(self.socket_path, 0o777)

@@ -60,7 +60,7 @@ class Sequence(House):
         self.start("--cache-bytes", limit)
         self.stop()
         result = self.run_program("service", "start", "--cache-bytes", limit + 1)
-        self.one_line_error(result, 1)
+        self.one_line_error(result, 2)
         self.assertIn("at most 1 % of the image", result.stderr)
 
     def test_it_is_a_daemon(self):

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/examples/read.cc reads from a service, in three builds: CMake's, the command that README
+shows, and pkg-config from what `cmake --install` puts into a folder whose name has a space.
+
+usage: example.py SOURCE_DIR BUILD_DIR COMPILER PROGRAM
+"""
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+
+def run(command, **options):
+    return subprocess.run(command, check=True, capture_output=True, **options).stdout
+
+
+def from_the_tree(source, build, compiler, program):
+    """README's command, with this compiler and this build's libraries."""
+    text = (source / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^    (g\+\+ .*docs/examples/read\.cc.*)$", text, re.M)[1]
+    words = [word.replace("build/release/", f"{build}/") for word in shlex.split(command)]
+    words[0] = compiler
+    words[words.index("-o") + 1] = program
+    run(words, cwd=source)
+
+
+def installed(source, build, compiler, program, prefix):
+    run(["cmake", "--install", build, "--prefix", prefix])
+    libraries = next(pathlib.Path(prefix).rglob("fairlead-block.pc")).parent
+    flags = run(["pkg-config", "--cflags", "--libs", "fairlead-block"], text=True,
+                env=dict(os.environ, PKG_CONFIG_PATH=str(libraries)))
+    # Of the tree only the one file is left to find.
+    run([compiler, "-std=c++23", source / "docs/examples/read.cc", "-o", program,
+         *shlex.split(flags)], cwd=prefix)
+    completions = pathlib.Path(prefix) / "share/bash-completion/completions"
+    for name in ("fairlead", "fairlead-service", "fairlead-client", "fairlead-integrity"):
+        assert "complete -F" in (completions / name).read_text(encoding="utf-8"), name
+    unit = pathlib.Path(prefix) / "lib/systemd/system/fairlead-blockd@.service"
+    assert f"ExecStart={prefix}/bin/fairlead service" in unit.read_text(encoding="utf-8")
+
+
+def main(source, build, compiler, example):
+    source, build = pathlib.Path(source), pathlib.Path(build)
+    with tempfile.TemporaryDirectory(prefix="fl example ", dir="/var/tmp") as folder:
+        built = [example, f"{folder}/tree", f"{folder}/pc"]
+        from_the_tree(source, build, compiler, built[1])
+        installed(source, build, compiler, built[2], f"{folder}/prefix")
+        image = os.urandom(64 * 512)
+        pathlib.Path(folder, "disk1.img").write_bytes(image)
+        service = f"{folder}/prefix/bin/fairlead-service"
+        environment = dict(os.environ, FAIRLEAD_RUNTIME_DIR=f"{folder}/run")
+        run([service, "start"], cwd=folder, env=environment)
+        try:
+            for program in built:
+                for sector in (0, 17, 63):
+                    got = run([program, f"{folder}/run/block.sock", str(sector)])
+                    assert got == image[sector * 512:][:512], (program, sector)
+        finally:
+            run([service, "stop"], env=environment)
+    print("the example reads what the image holds")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
