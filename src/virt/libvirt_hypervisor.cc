@@ -56,7 +56,11 @@ std::string last_words() {
   return error == nullptr || error->message == nullptr ? "no reason given" : error->message;
 }
 
-bool is_unsupported() { return kind_of(virGetLastError()) == ErrorKind::kUnsupported; }
+// Drivers without live changes refuse the flag, as an argument or as something they cannot do.
+bool refuses_live() {
+  const ErrorKind kind = kind_of(virGetLastError());
+  return kind == ErrorKind::kUnsupported || kind == ErrorKind::kInvalid;
+}
 
 // scheme[+transport]://[host]/…: an authority or a transport over the network is another host.
 bool is_remote(const std::string& uri) {
@@ -280,10 +284,13 @@ base::Status LibvirtHypervisor::connect() {
 
 namespace {
 
-// What a failed call means; a dead connection explains all else.
-base::Error failure(bool alive, std::string_view what) {
-  const ErrorKind kind = alive ? kind_of(virGetLastError()) : ErrorKind::kClosed;
-  return {kind, fmt::format("{}: {}", what, last_words())};
+// What a failed call means; a dead connection explains all else.  libvirt forgets its last error
+// at the next call, so it is read before the connection is asked.
+template <typename Connection>
+base::Error failure(const Connection& connection, std::string_view what) {
+  const ErrorKind kind = kind_of(virGetLastError());
+  std::string words = fmt::format("{}: {}", what, last_words());
+  return {connection.alive() ? kind : ErrorKind::kClosed, std::move(words)};
 }
 
 struct Records {
@@ -332,7 +339,7 @@ base::Result<manage::Sample> LibvirtHypervisor::sample() {
                                                   VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |
                                                   VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
   if (records.count < 0) {
-    return base::fail(failure(connection_->alive(), "read the guests' statistics"));
+    return base::fail(failure(*connection_, "read the guests' statistics"));
   }
   for (int i = 0; i < records.count; ++i) {
     const virDomainStatsRecord& record = *records.list[i];
@@ -360,14 +367,14 @@ base::Status LibvirtHypervisor::pin(const std::string& uuid, std::uint32_t vcpu,
                                     const CpuSet& allowed) {
   if (connection_ == nullptr) FL_TRY_STATUS(connect());
   const Domain domain = connection_->find(uuid);
-  if (!domain) return base::fail(failure(connection_->alive(), "find guest " + uuid));
+  if (!domain) return base::fail(failure(*connection_, "find guest " + uuid));
   auto map = allowed.to_bytes(CpuSet::kMostCpus);
   map.resize(allowed.empty() ? 1 : allowed.members().back() / 8 + 1);
   const auto length = static_cast<int>(map.size());
   int done = virDomainPinVcpuFlags(domain.get(), vcpu, map.data(), length, VIR_DOMAIN_AFFECT_LIVE);
-  if (done < 0 && is_unsupported()) done = virDomainPinVcpu(domain.get(), vcpu, map.data(), length);
+  if (done < 0 && refuses_live()) done = virDomainPinVcpu(domain.get(), vcpu, map.data(), length);
   if (done < 0) {
-    return base::fail(failure(connection_->alive(), fmt::format("pin vCPU {} of {}", vcpu, uuid)));
+    return base::fail(failure(*connection_, fmt::format("pin vCPU {} of {}", vcpu, uuid)));
   }
   return {};
 }
@@ -375,9 +382,9 @@ base::Status LibvirtHypervisor::pin(const std::string& uuid, std::uint32_t vcpu,
 base::Status LibvirtHypervisor::set_memory(const std::string& uuid, std::uint64_t bytes) {
   if (connection_ == nullptr) FL_TRY_STATUS(connect());
   const Domain domain = connection_->find(uuid);
-  if (!domain) return base::fail(failure(connection_->alive(), "find guest " + uuid));
+  if (!domain) return base::fail(failure(*connection_, "find guest " + uuid));
   if (virDomainSetMemoryFlags(domain.get(), bytes / kKiB, VIR_DOMAIN_AFFECT_LIVE) < 0) {
-    return base::fail(failure(connection_->alive(), "set the memory of " + uuid));
+    return base::fail(failure(*connection_, "set the memory of " + uuid));
   }
   return {};
 }
@@ -385,10 +392,10 @@ base::Status LibvirtHypervisor::set_memory(const std::string& uuid, std::uint64_
 base::Status LibvirtHypervisor::set_stats_period(const std::string& uuid, std::uint32_t seconds) {
   if (connection_ == nullptr) FL_TRY_STATUS(connect());
   const Domain domain = connection_->find(uuid);
-  if (!domain) return base::fail(failure(connection_->alive(), "find guest " + uuid));
+  if (!domain) return base::fail(failure(*connection_, "find guest " + uuid));
   if (virDomainSetMemoryStatsPeriod(domain.get(), static_cast<int>(seconds),
                                     VIR_DOMAIN_AFFECT_LIVE) < 0) {
-    return base::fail(failure(connection_->alive(), "set the statistics period of " + uuid));
+    return base::fail(failure(*connection_, "set the statistics period of " + uuid));
   }
   return {};
 }
