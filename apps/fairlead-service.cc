@@ -9,6 +9,7 @@
 #include "apps/command.h"
 #include "apps/service_daemon.h"
 #include "apps/service_questions.h"
+#include "base/standard_streams.h"
 #include "base/units.h"
 
 namespace {
@@ -71,6 +72,7 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fairlead::base::hold_standard_streams();
   CLI::App app("serve the sectors of a disk image to many client processes", "fairlead-service");
   ServiceCommand command;
   command.limits.cores = usable_cores();

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/standard_streams.h"
+
 namespace {
 
 struct Verb {
@@ -31,6 +33,7 @@ void usage(std::FILE* to) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fairlead::base::hold_standard_streams();
   const std::string verb = argc > 1 ? argv[1] : "";
   if (verb == "--help" || verb == "-h" || verb == "help") return usage(stdout), 0;
   if (verb == "--version") return std::puts("fairlead " FAIRLEAD_VERSION), 0;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Wrong command lines and wrong surroundings: one line, the stated exit code, nothing left."""
+import json
 import os
 import shutil
 import subprocess
@@ -227,6 +228,38 @@ class Commands(House):
         self.start()
         self.verify(self.spawn("client", 2000 if SANITIZED else 10000, 20000), requests=20000)
         self.stop()
+
+    def test_started_without_standard_streams(self):
+        """Whichever of 0 to 2 are closed, what is opened next does not land there."""
+        self.image()
+        for closed in range(1, 8):
+            gone = [fd for fd in range(3) if closed >> fd & 1]
+            with self.subTest(closed=gone):
+                def close():
+                    for fd in gone:
+                        os.close(fd)
+
+                def run(program, *arguments):
+                    process = self.spawn(program, *arguments, stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL, preexec_fn=close)
+                    self.assertEqual(process.wait(timeout=60), 0)
+                    return process.pid
+
+                run("service", "start")
+                pid = self.service_pid()
+                links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
+                self.assertEqual(links, ["/dev/null"] + [f"{self.runtime}/block.log"] * 2)
+                second = self.run_program("service", "start")
+                self.one_line_error(second, FAILED)
+                self.served()
+                reader = run("client", 2, 50)
+                self.assertEqual(self.verify_files(reader), 50)
+                run("fairlead", "service", "status")
+                run("tool_for_integrity", f"sectors.{reader}", f"read.{reader}", "disk1.img")
+                run("service", "stop")
+                self.gone(pid)
+                with open(f"{self.runtime}/block.last", encoding="utf-8") as file:
+                    self.assertGreater(json.load(file)["requests"], 0)
 
     def test_a_runtime_folder_that_is_none(self):
         self.image()
