@@ -32,7 +32,8 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
       .add_option_function<std::string>(
           "--cache-bytes",
           [&](const std::string& text) { command.cache_bytes = *base::parse_bytes(text); },
-          "cache, bookkeeping included; at most and by default 1 % of the image")
+          "cache, bookkeeping included; at most and by default 1 % of the image, by default no "
+          "more than a quarter of the memory to be had")
       ->check(accepts([](const std::string& text) { return base::parse_bytes(text); }, "SIZE"));
   const auto duration = [](const std::string& text) { return base::parse_duration_ns(text); };
   start

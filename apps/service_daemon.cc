@@ -14,6 +14,7 @@
 #include "apps/command.h"
 #include "apps/service_questions.h"
 #include "base/file.h"
+#include "base/memory_room.h"
 #include "base/units.h"
 #include "block/service_host.h"
 #include "daemon/lock_file.h"
@@ -56,14 +57,22 @@ base::Result<Opened> open_everything(const ServiceCommand& command) {
   return Opened{std::move(files), *std::move(lock), std::move(image), std::move(last)};
 }
 
+// 1 % of the image, or what is asked; not more than this machine's memory can bear.
 base::Result<std::uint64_t> cache_bytes(const ServiceCommand& command, const block::Image& image) {
   if (image.is_null()) return 0;
   const std::uint64_t most = image.bytes() / 100;
-  if (!command.cache_bytes) return most;
-  if (*command.cache_bytes <= most) return *command.cache_bytes;
-  return base::fail(ErrorKind::kLimit, "--cache-bytes " + std::to_string(*command.cache_bytes) +
-                                           ": at most 1 % of the image, " + std::to_string(most) +
-                                           " bytes");
+  const std::uint64_t room = base::memory_room_bytes();
+  if (!command.cache_bytes) return std::min(most, room / 4);
+  const std::string asked = "--cache-bytes " + std::to_string(*command.cache_bytes);
+  if (*command.cache_bytes > most) {
+    return base::fail(ErrorKind::kLimit, asked + ": at most 1 % of the image, " +
+                                             std::to_string(most) + " bytes");
+  }
+  if (*command.cache_bytes > room) {
+    return base::fail(ErrorKind::kLimit, asked + ": this machine has " +
+                                             base::format_bytes(room) + " of memory to give");
+  }
+  return *command.cache_bytes;
 }
 
 // Beyond daemon::base_calls() and local_socket_calls(): what the data path does,
@@ -117,7 +126,16 @@ void allow_descriptors(std::uint32_t clients, daemon::Log& log) {
                                         " clients need " + std::to_string(wanted));
 }
 
-base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readiness& readiness) {
+void tell_cache(std::uint64_t bytes, const ServiceCommand& command, const block::Image& image,
+                daemon::Log& log) {
+  if (command.cache_bytes || image.is_null() || bytes == image.bytes() / 100) return;
+  log.write(daemon::Level::kNotice,
+            "the cache has " + base::format_bytes(bytes) + ", a quarter of the memory to be had; "
+            "1 % of the image would be " + base::format_bytes(image.bytes() / 100));
+}
+
+base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t cache,
+                   daemon::Readiness& readiness) {
   const base::SystemClock clock;
   daemon::Log log(clock, {.journal = daemon::is_journal(STDERR_FILENO)});
   FL_TRY_STATUS(opened.lock.claim());
@@ -128,7 +146,8 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
   options.limits = command.limits;
   options.clients_per_uid = command.limits.clients;
   allow_descriptors(command.limits.clients, log);
-  FL_TRY(options.limits.cache_bytes, cache_bytes(command, opened.image));
+  options.limits.cache_bytes = cache;
+  tell_cache(cache, command, opened.image, log);
   options.signal_fd = signals.fd();
   options.on_signal = [&] {
     const daemon::Wish wish = signals.next();
@@ -160,7 +179,8 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
 int start_service(const ServiceCommand& command) {
   auto opened = open_everything(command);
   if (!opened) return fail(kProgram, opened.error());
-  if (auto fits = cache_bytes(command, opened->image); !fits) return fail(kProgram, fits.error());
+  const auto cache = cache_bytes(command, opened->image);
+  if (!cache) return fail(kProgram, cache.error());
   const std::array<int, 3> keep{opened->lock.fd(), opened->image.fd(), opened->last.get()};
   auto readiness = command.foreground ? daemon::stay_in_foreground(kProgram)
                                       : daemon::detach({.program = kProgram,
@@ -168,7 +188,7 @@ int start_service(const ServiceCommand& command) {
                                                         .keep_fds = keep,
                                                         .session = daemon::Session::kStarters});
   if (!readiness) return fail(kProgram, readiness.error());
-  const auto status = serve(command, *std::move(opened), *readiness);
+  const auto status = serve(command, *std::move(opened), *cache, *readiness);
   if (!status) return readiness->failed(status.error());
   return kDone;
 }

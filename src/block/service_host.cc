@@ -9,10 +9,12 @@
 #include <cerrno>
 #include <future>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/units.h"
 #include "block/client_port.h"
 #include "shm/peer_acceptor.h"
 #include "shm/ring_segment.h"
@@ -31,6 +33,14 @@ std::uint64_t fresh_generation() noexcept {
     value = static_cast<std::uint64_t>(base::monotonic_ns());
   }
   return value | 1;
+}
+
+base::Error no_memory(const ServiceLimits& limits) {
+  return base::Error(ErrorKind::kLimit,
+                     "no memory for a cache of " + base::format_bytes(limits.cache_bytes) +
+                         " and the bookkeeping of " + std::to_string(limits.clients) +
+                         " clients with " + std::to_string(limits.slots) + " requests each")
+      .advise("lower the cache or these limits");
 }
 
 const char* describe(ImageChange change) noexcept {
@@ -70,6 +80,7 @@ class ServiceHost::Desk final : public shm::RegistrationHandler {
   void on_stop(shm::SendReport send) override;
 
  private:
+  base::Status start_service();
   void run_service(std::promise<base::Status>& started);
   base::Status control();
   void ended(std::uint32_t client, const char* why);
@@ -123,8 +134,16 @@ base::Result<HostEnd> ServiceHost::Desk::serve() {
   return HostEnd{how_, service_.stats()};
 }
 
+base::Status ServiceHost::Desk::start_service() {
+  try {
+    return service_.start();
+  } catch (const std::bad_alloc&) {
+    return base::fail(no_memory(options_.limits));
+  }
+}
+
 void ServiceHost::Desk::run_service(std::promise<base::Status>& started) {
-  base::Status status = service_.start();
+  base::Status status = start_service();
   const bool serves = status.has_value();
   started.set_value(std::move(status));
   if (!serves) return;
@@ -212,9 +231,14 @@ ServiceHost::~ServiceHost() = default;
 
 base::Result<std::unique_ptr<ServiceHost>> ServiceHost::create(Image image, HostOptions options,
                                                                const base::Clock& clock) {
-  auto desk = std::make_unique<Desk>(std::move(image), std::move(options), clock);
-  FL_TRY_STATUS(desk->listen());
-  return std::unique_ptr<ServiceHost>(new ServiceHost(std::move(desk)));
+  const ServiceLimits limits = options.limits;
+  try {
+    auto desk = std::make_unique<Desk>(std::move(image), std::move(options), clock);
+    FL_TRY_STATUS(desk->listen());
+    return std::unique_ptr<ServiceHost>(new ServiceHost(std::move(desk)));
+  } catch (const std::bad_alloc&) {
+    return base::fail(no_memory(limits));
+  }
 }
 
 base::Result<HostEnd> ServiceHost::serve() { return desk_->serve(); }

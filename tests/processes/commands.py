@@ -3,11 +3,13 @@
 """Wrong command lines and wrong surroundings: one line, the stated exit code, nothing left."""
 import json
 import os
+import resource
 import shutil
 import subprocess
+import tempfile
 import unittest
 
-from house import House, PROGRAMS, SANITIZED
+from house import House, PROGRAMS, RAW, SANITIZED
 
 FAILED, USAGE = 1, 2
 
@@ -98,6 +100,52 @@ class Commands(House):
         start("", "")
         start("", "/dev/null")
         start("", "/proc/version")
+
+    def test_the_largest_image_is_served_to_its_last_sector(self):
+        handle, image = tempfile.mkstemp(prefix="fl-huge-", dir="/dev/shm")
+        self.addCleanup(os.unlink, image)
+        self.addCleanup(os.close, handle)
+        try:
+            os.truncate(image, 1 << 57)
+        except OSError:
+            self.skipTest("no file of 128 PiB may be made here")
+        result = self.run_program("service", "start", "--image", image)
+        if "O_DIRECT" in result.stderr:
+            self.skipTest("this kernel has no direct reads from memory")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        last = (1 << 48) - 1
+        answers = self.ok(RAW, self.socket_path, "sectors", last, last, last + 1, 0)
+        self.assertEqual(answers.split(), ["0", "0", "2", "0"])
+        self.stop()
+        os.truncate(image, 200 << 50)
+        result = self.run_program("service", "start", "--image", image)
+        self.one_line_error(result, FAILED)
+        self.assertIn("at most 128 PiB", result.stderr)
+
+    def test_a_cache_beyond_the_memory_there_is(self):
+        """1 % of 8 TiB is more than most machines have; the default takes what can be had."""
+        if SANITIZED:
+            self.skipTest("the sanitizer's own allocator answers")
+        handle, image = tempfile.mkstemp(prefix="fl-huge-", dir="/var/tmp")
+        self.addCleanup(os.unlink, image)
+        self.addCleanup(os.close, handle)
+        os.truncate(image, 8 << 40)
+        self.start("--image", image)
+        with open("/proc/meminfo", encoding="ascii") as file:
+            room = int(file.read().split("MemAvailable:")[1].split()[0]) * 1024
+        if room < 80 << 30:
+            self.assertLess(self.status()["cache_bytes"], room / 2)
+            with open(f"{self.runtime}/block.log", encoding="utf-8") as file:
+                self.assertIn("a quarter of the memory to be had", file.read())
+        self.ok("client", 2, 100, "--no-files")
+        self.stop()
+        if room < 80 << 30:
+            self.refused(FAILED, "of memory to give", "fairlead-service", "start", "--image", image,
+                         "--cache-bytes", "80G")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (64 << 20, 64 << 20))
+        self.refused(FAILED, "no memory for a cache of", "fairlead-service", "start", "--image",
+                     image, "--cache-bytes", "0", "--max-clients", "4096", "--max-slots", "4096",
+                     preexec_fn=limit)
 
     def test_a_file_system_without_direct_reads(self):
         if os.geteuid() != 0:
@@ -213,7 +261,6 @@ class Commands(House):
     def test_more_threads_than_the_system_gives(self):
         if SANITIZED:
             self.skipTest("the sanitizer needs threads of its own")
-        import resource
         self.image()
         self.start()
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))

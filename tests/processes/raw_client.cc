@@ -8,6 +8,7 @@
 //                                       ends; prints "held" when all are there
 //   raw_client SOCKET fill N SLOTS      N clients with SLOTS reads in their rings; prints "filled";
 //                                       then as hold
+//   raw_client SOCKET sectors N…        reads each of these sectors; prints the status of each
 //   raw_client SOCKET flip MS           flips every byte that the service reads, for MS
 //   raw_client SOCKET wild MS           requests with wild slots, sectors, counts, operations
 //   raw_client SOCKET flood MS          doorbells, nothing else
@@ -155,6 +156,19 @@ int run_hold(const std::string& path, int count, std::uint32_t filled) {
   return 0;
 }
 
+int run_sectors(const std::string& path, std::span<const std::string> sectors) {
+  auto front = RawFront::connect(path, 2, 512);
+  if (!front) return complain(front.error().message());
+  for (const std::string& text : sectors) {
+    front->push(front->read_of(0, std::strtoull(text.c_str(), nullptr, 10)));
+    front->publish();
+    abi::BlockResponse response{};
+    if (!take_one(*front, response)) return complain("no answer for sector " + text);
+    std::printf("%u\n", static_cast<unsigned>(response.status));
+  }
+  return 0;
+}
+
 // ---- hostile ----
 
 // Does `deed` to ring after ring until the time is over; the service may end each at any moment.
@@ -222,6 +236,7 @@ int run(const std::vector<std::string>& arguments) {
   const std::string& deed = arguments[1];
   const int number = std::atoi(arguments[2].c_str());
   if (deed == "die") return run_die(path, arguments[2]);
+  if (deed == "sectors") return run_sectors(path, std::span(arguments).subspan(2));
   if (deed == "churn") return run_churn(path, number);
   if (deed == "hold") return run_hold(path, number, 0);
   if (deed == "fill" && arguments.size() == 4) {
