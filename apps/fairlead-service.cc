@@ -51,7 +51,7 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
   start.add_option("--queue-depth", limits.queue_depth, "most reads at the device at once")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  start.add_option("--max-clients", limits.clients, "most clients at once")
+  start.add_option("--max-clients", limits.clients, "most clients of one user at once")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   start.add_option("--max-slots", limits.slots, "most requests in flight of one client")

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "apps/command.h"
@@ -106,11 +107,19 @@ std::string announcement(const ServiceCommand& command, const Opened& opened) {
          std::to_string(::getpid());
 }
 
-void keep_report(const base::Fd& file, const std::string& text) {
-  if (base::write_all(file.get(), text)) {
-    (void)!::ftruncate(file.get(), static_cast<off_t>(text.size()));
-  }
+// All of it or nothing: half a report, or the end of an older one behind it, would be a false one.
+void keep_report(const Opened& opened, const std::string& text, daemon::Log& log) {
+  const int file = opened.last.get();
+  const auto written = base::write_all(file, text);
+  if (::ftruncate(file, written ? static_cast<off_t>(text.size()) : 0) == 0 && written) return;
+  log.write(daemon::Level::kError,
+            "the last report is not kept in " + opened.files.last + ": " +
+                (written ? std::string(std::strerror(errno)) : written.error().message()));
 }
+
+// --max-clients is what one user may have; for the other who is let in (root, beside the service's
+// own user) there are seats besides, so that the one cannot lock out the other.
+std::uint32_t seats_for_others(std::uint32_t clients) { return std::max(clients / 64, 1U); }
 
 // A client takes a socket and a doorbell; the usual soft limit of 1024 is for programs that use
 // select(2).
@@ -145,7 +154,9 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
   options.socket_path = opened.files.socket;
   options.limits = command.limits;
   options.clients_per_uid = command.limits.clients;
-  allow_descriptors(command.limits.clients, log);
+  options.limits.clients += seats_for_others(command.limits.clients);
+  options.client_bytes = base::memory_room_bytes() / 2;
+  allow_descriptors(options.limits.clients, log);
   options.limits.cache_bytes = cache;
   tell_cache(cache, command, opened.image, log);
   options.signal_fd = signals.fd();
@@ -154,8 +165,8 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
     if (wish == daemon::Wish::kForce) ::_exit(kFailed);
     return wish == daemon::Wish::kDrain;
   };
-  options.log = [&](std::string_view text) {
-    log.limited(daemon::Level::kWarning, text.substr(0, 24), text);
+  options.log = [&](std::string_view key, std::string_view text) {
+    log.limited(daemon::Level::kWarning, key, text);
   };
   options.ready = [&]() -> base::Status {
     if (command.sandbox) FL_TRY_STATUS(give_up_privileges(Stage::kServing, log));
@@ -170,7 +181,7 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
   }
   const std::string report = block::report(end.totals);
   log.write(daemon::Level::kInfo, summary_line(report));
-  keep_report(opened.last, report);
+  keep_report(opened, report, log);
   return {};
 }
 

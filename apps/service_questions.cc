@@ -143,6 +143,10 @@ int stop_service(const ServiceCommand& command) {
   }
   if (report) {
     print_report(command, *report);
+    if (const auto kept = base::read_file(files->last, kMostReport); !kept || *kept != *report) {
+      std::fprintf(stderr, "%s: this report could not be kept in %s\n", kProgram,
+                   files->last.c_str());
+    }
     return kDone;
   }
   std::fprintf(stderr, "%s: '%s' did not answer (%s); it was %s\n", kProgram, command.name.c_str(),

@@ -453,6 +453,27 @@ TEST_P(ServiceTest, PastItsClientsItRefusesWithTheReason) {
   EXPECT_TRUE(eventually([&] { return Client::connect(service_->options(2)).has_value(); }));
 }
 
+// The next one comes while the service still hears that the last has left, with a read at the
+// device.
+TEST_P(ServiceTest, OneSeatServesManyOneAfterTheOther) {
+  ServiceLimits one = limits();
+  one.clients = 1;
+  one.cache_bytes = 0;
+  start(one, real_);
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    auto front = RawFront::connect(service_->socket(), 4, 512);
+    ASSERT_TRUE(front) << i << ": " << front.error().message();
+    front->push(front->read_of(0, i));
+    front->publish();
+    abi::BlockResponse response{};
+    ASSERT_TRUE(eventually([&] { return front->take(std::span(&response, 1)) == 1; })) << i;
+    EXPECT_EQ(response.status, abi::BlockStatus::kOk);
+    for (std::uint32_t slot = 0; slot < 4; ++slot) front->push(front->read_of(slot, i + slot));
+    front->publish();
+  }
+  EXPECT_EQ(service_->stop().totals.faults, 0u);
+}
+
 TEST_P(ServiceTest, AClientOutlivesRestartsAndEveryReadEndsOnce) {
   const std::string socket = folder_ / "again.sock";
   service_ = std::make_unique<TestService>(image_, limits(), real_, socket);
