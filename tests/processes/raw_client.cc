@@ -143,9 +143,10 @@ int run_hold(const std::string& path, int count, std::uint32_t filled) {
     fronts.push_back(*std::move(front));
   }
   std::uint64_t sector = 0;
+  base::Random random(42);  // reads in step would be joined
   for (RawFront& front : fronts) {
     for (std::uint32_t slot = 0; slot < filled; ++slot) {
-      front.push(front.read_of(slot, sector++ % 1024));
+      front.push(front.read_of(slot, random.below(1024)));
     }
     if (filled > 0) front.publish();
     if (filled == 0 && !read_right(front, sector++ % 1024)) return complain("wrong bytes");
