@@ -66,12 +66,12 @@ base::Result<std::uint64_t> cache_bytes(const ServiceCommand& command, const blo
   if (!command.cache_bytes) return std::min(most, room / 4);
   const std::string asked = "--cache-bytes " + std::to_string(*command.cache_bytes);
   if (*command.cache_bytes > most) {
-    return base::fail(ErrorKind::kLimit, asked + ": at most 1 % of the image, " +
-                                             std::to_string(most) + " bytes");
+    return base::fail(ErrorKind::kLimit,
+                      asked + ": at most 1 % of the image, " + std::to_string(most) + " bytes");
   }
   if (*command.cache_bytes > room) {
-    return base::fail(ErrorKind::kLimit, asked + ": this machine has " +
-                                             base::format_bytes(room) + " of memory to give");
+    return base::fail(ErrorKind::kLimit, asked + ": this machine has " + base::format_bytes(room) +
+                                             " of memory to give");
   }
   return *command.cache_bytes;
 }
@@ -138,9 +138,10 @@ void allow_descriptors(std::uint32_t clients, daemon::Log& log) {
 void tell_cache(std::uint64_t bytes, const ServiceCommand& command, const block::Image& image,
                 daemon::Log& log) {
   if (command.cache_bytes || image.is_null() || bytes == image.bytes() / 100) return;
-  log.write(daemon::Level::kNotice,
-            "the cache has " + base::format_bytes(bytes) + ", a quarter of the memory to be had; "
-            "1 % of the image would be " + base::format_bytes(image.bytes() / 100));
+  log.write(daemon::Level::kNotice, "the cache has " + base::format_bytes(bytes) +
+                                        ", a quarter of the memory to be had; "
+                                        "1 % of the image would be " +
+                                        base::format_bytes(image.bytes() / 100));
 }
 
 base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t cache,

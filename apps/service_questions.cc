@@ -98,9 +98,9 @@ constexpr const char* kOfClient[] = {"client", "pid",    "weight",     "requests
 template <typename Is>
 bool all_are(const json& object, std::span<const char* const> names, Is&& is) {
   return object.is_object() && std::all_of(names.begin(), names.end(), [&](const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && is(*found);
-  });
+           const auto found = object.find(name);
+           return found != object.end() && is(*found);
+         });
 }
 
 // Counters and positive numbers below 2^63.

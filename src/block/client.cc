@@ -289,8 +289,8 @@ ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> ou
   if (calls_.post(slot, request)) ring_doorbell();
   abi::BlockResponse response;
   const shm::Outcome outcome = calls_.wait(slot, response);
-  ReadStatus status = expired_.load(std::memory_order_relaxed) ? ReadStatus::kTimeout
-                                                               : ReadStatus::kClosed;
+  ReadStatus status =
+      expired_.load(std::memory_order_relaxed) ? ReadStatus::kTimeout : ReadStatus::kClosed;
   if (outcome == shm::Outcome::kAnswered) {
     status = status_of(response.status);
     if (status == ReadStatus::kOk) {

@@ -227,8 +227,7 @@ TEST(ClientOfAFalseService, AFullDoorbellHoldsNobody) {
 TEST(ClientOfAFalseService, AFullDoorbellOfALivelyServiceHoldsNobody) {
   FalseService service(
       [](ClientPort& port) {
-        take_and(port,
-                 [&](std::uint32_t slot) { port.answer(slot, abi::BlockStatus::kOk, 1024); });
+        take_and(port, [&](std::uint32_t slot) { port.answer(slot, abi::BlockStatus::kOk, 1024); });
         (void)port.arm();
         (void)full_bell(port);
       },

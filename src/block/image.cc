@@ -74,9 +74,9 @@ base::Result<Image> Image::open_null(const std::string& spec) {
       base::parse_bytes(std::string_view(spec).substr(std::string_view(kNullPrefix).size()));
   if (!bytes) return base::fail(std::move(bytes).error().at("image " + spec));
   if (*bytes == 0 || *bytes % 512 != 0 || *bytes > kMaxBytes) {
-    return base::fail(ErrorKind::kInvalid,
-                      "image " + spec +
-                          ": the size must be a positive multiple of 512 bytes, at most 128 PiB");
+    return base::fail(
+        ErrorKind::kInvalid,
+        "image " + spec + ": the size must be a positive multiple of 512 bytes, at most 128 PiB");
   }
   Image image;
   image.name_ = spec;

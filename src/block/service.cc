@@ -65,8 +65,7 @@ RunEnd Service::run() {
       polling_ = false;
       continue;
     }
-    const bool at_rest =
-        fair_.in_flight() == 0 && (fair_.pending() == 0 || drained_long_enough());
+    const bool at_rest = fair_.in_flight() == 0 && (fair_.pending() == 0 || drained_long_enough());
     if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) ||
         (state_ == State::kServing && idle_.expired())) {
       break;

@@ -71,8 +71,8 @@ class Service {
   void drop(std::uint32_t client) { orders_.drop(client); }
   // Answers what has been taken, then ends; after kDrainNs only what is at the device.
   void drain() { orders_.drain(); }
-  void halt() { orders_.halt(); }    // ends at once
-  void look() { orders_.look(); }    // at the clock, for clocks that jump
+  void halt() { orders_.halt(); }  // ends at once
+  void look() { orders_.look(); }  // at the clock, for clocks that jump
 
   // Waits for the running service's answer; after run() the final figures.
   ServiceStats stats() { return orders_.ask_stats(); }

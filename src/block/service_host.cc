@@ -215,8 +215,7 @@ base::Result<shm::Admission> ServiceHost::Desk::on_hello(const shm::PeerIdentity
   }
 }
 
-base::Status ServiceHost::Desk::room_for(const shm::PeerIdentity& peer,
-                                         std::uint64_t bytes) const {
+base::Status ServiceHost::Desk::room_for(const shm::PeerIdentity& peer, std::uint64_t bytes) const {
   if (members_.size() >= options_.limits.clients) {
     return base::fail(ErrorKind::kLimit, "the service is full: " + std::to_string(members_.size()) +
                                              " clients are connected");
@@ -229,10 +228,10 @@ base::Status ServiceHost::Desk::room_for(const shm::PeerIdentity& peer,
                                              " has " + std::to_string(of_user) + " clients");
   }
   if (bytes > options_.client_bytes || member_bytes_ > options_.client_bytes - bytes) {
-    return base::fail(ErrorKind::kLimit,
-                      "the service has no memory for another client: " +
-                          base::format_bytes(member_bytes_) + " of " +
-                          base::format_bytes(options_.client_bytes) + " are taken");
+    return base::fail(
+        ErrorKind::kLimit,
+        "the service has no memory for another client: " + base::format_bytes(member_bytes_) +
+            " of " + base::format_bytes(options_.client_bytes) + " are taken");
   }
   return {};
 }

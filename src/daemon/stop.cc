@@ -110,8 +110,7 @@ base::Status check_target(const Target& target, const std::string& lock_path) {
   for (const uid_t user : *users) {
     if (user == folder.st_uid) continue;
     return fail(ErrorKind::kDenied, named + "it runs as user " + std::to_string(user) +
-                                        ", the folder is of user " +
-                                        std::to_string(folder.st_uid));
+                                        ", the folder is of user " + std::to_string(folder.st_uid));
   }
   if (has_open(target.id.pid, lock_path) == false) {
     return fail(ErrorKind::kDenied, named + "it does not have that file open");

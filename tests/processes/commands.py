@@ -46,6 +46,8 @@ class Commands(House):
         self.refused(USAGE, "weight", "fairlead-client", "4", "10", "--weight", "1001")
         self.refused(USAGE, "reconnect", "fairlead-client", "4", "10", "--reconnect", "-1s")
         self.refused(USAGE, "poll", "fairlead-client", "4", "10", "--poll", "fast")
+        for option in ("--poll", "--duration", "--reconnect"):
+            self.refused(USAGE, "too large", "fairlead-client", "4", "10", option, "2562047h")
         self.refused(USAGE, "output", "fairlead-client", "4", "10", "-o", "xml")
         self.refused(USAGE, "", "fairlead-client", "4", "10", "--no-such-option")
         self.refused(USAGE, "seed", "fairlead-client", "4", "10", "--seed", "-1")
@@ -58,7 +60,7 @@ class Commands(House):
         for option, values in {
                 "--queue-depth": ("0", "-1", "4097", "x"), "--max-clients": ("0", "4097", "x"),
                 "--max-slots": ("1", "4097"), "--max-data": ("511", "65537"),
-                "--engine": ("fast",), "--idle-timeout": ("-1", "x"), "--poll": ("-1ms",),
+                "--engine": ("fast",), "--idle-timeout": ("-1", "x", "2562047h"), "--poll": ("-1ms", "2562047h"),
                 "--cache-bytes": ("-1", "1KB", "x")}.items():
             for value in values:
                 self.refused(USAGE, option, "fairlead-service", "start", option, value)
@@ -78,6 +80,13 @@ class Commands(House):
         for arguments in ((), ("--wrong",), ("../service",)):
             result = self.run_program("fairlead", *arguments)
             self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
+
+    def test_the_longest_durations(self):
+        self.image()
+        self.start("--poll", "87600h", "--idle-timeout", "87600h")
+        for option in ("--poll", "--duration", "--reconnect"):
+            self.ok("client", 2, 100, "--no-files", option, "87600h")
+        self.stop()
 
     def test_help_and_version_are_no_errors(self):
         for program in ("fairlead", "fairlead-service", "fairlead-client", "fairlead-integrity"):
