@@ -48,7 +48,7 @@ base::Error no_memory(const ServiceLimits& limits) {
 // The ring, and what a port and the kernel keep besides.
 std::uint64_t client_bytes(const shm::RingSizes& sizes) noexcept {
   constexpr std::uint64_t kOfSlot = 2 * sizeof(abi::BlockRequest) + sizeof(std::int64_t);
-  constexpr std::uint64_t kOfClient = 16 * 1024;
+  constexpr std::uint64_t kOfClient = std::uint64_t{16} * 1024;
   return shm::ring_segment_bytes(sizes) + sizes.slot_count * kOfSlot + kOfClient;
 }
 

@@ -34,7 +34,8 @@ struct Patience {
 
 // To be called after the daemon was asked to stop; ends it in any case, also one that is stopped by
 // SIGSTOP.  On success its process is gone and the lock free.
-// Errors: kDenied if it may not be signalled, or must not by the rule above; kTimeout; kBusy if a successor holds the lock again.
+// Errors: kDenied if it may not be signalled, or must not by the rule above; kTimeout; kBusy if a
+// successor holds the lock again.
 base::Result<Ending> await_end(const std::string& lock_path, const Patience& patience = {});
 
 }  // namespace fairlead::daemon

@@ -4,7 +4,8 @@
 // hello and questions to a RegistrationHandler, sees hang-ups.
 //
 // Thread-safety: create(), turn(), run(), counts() and the destructor belong to one control thread;
-// detach(), wake() and stop() may be called from any.  Each waits for nobody but that thread's epoll.
+// detach(), wake() and stop() may be called from any.  Each waits for nobody but that thread's
+// epoll.
 // Ownership: owns the listener and every connection; the handler must outlive it.
 // Distrust: whatever a peer sends ends at worst its own connection.  Everything has a limit.
 #pragma once

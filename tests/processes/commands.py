@@ -60,7 +60,8 @@ class Commands(House):
         for option, values in {
                 "--queue-depth": ("0", "-1", "4097", "x"), "--max-clients": ("0", "4097", "x"),
                 "--max-slots": ("1", "4097"), "--max-data": ("511", "65537"),
-                "--engine": ("fast",), "--idle-timeout": ("-1", "x", "2562047h"), "--poll": ("-1ms", "2562047h"),
+                "--engine": ("fast",), "--idle-timeout": ("-1", "x", "2562047h"),
+                "--poll": ("-1ms", "2562047h"),
                 "--cache-bytes": ("-1", "1KB", "x")}.items():
             for value in values:
                 self.refused(USAGE, option, "fairlead-service", "start", option, value)
