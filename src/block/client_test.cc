@@ -176,12 +176,12 @@ TEST(ClientOfAFalseService, AnAnswerOfAnotherLengthIsAnErrorAndNoData) {
 TEST(ClientOfAFalseService, AnImpossibleGeometryIsRefused) {
   constexpr std::pair<std::uint64_t, std::uint64_t> kFirstAndLast[] = {
       {10, 9}, {0, ~std::uint64_t{0}}, {0, std::uint64_t{1} << 51}, {0, (~std::uint64_t{0}) >> 9}};
-  for (const auto& [first, last] : kFirstAndLast) {
-    FalseService service([first = first, last = last](ClientPort& port) {
+  for (const auto& sectors : kFirstAndLast) {
+    FalseService service([&sectors](ClientPort& port) {
       take_and(port, [&](std::uint32_t slot) {
         abi::BlockGeometry geometry{};
-        geometry.first_sector = first;
-        geometry.last_sector = last;
+        geometry.first_sector = sectors.first;
+        geometry.last_sector = sectors.second;
         geometry.sector_bytes = 512;
         std::memcpy(port.data(slot), &geometry, sizeof geometry);
         port.answer(slot, abi::BlockStatus::kOk, sizeof geometry);
@@ -190,7 +190,7 @@ TEST(ClientOfAFalseService, AnImpossibleGeometryIsRefused) {
     auto client = Client::connect(options_for(service));
     ASSERT_TRUE(client);
     const auto geometry = (*client)->geometry();
-    ASSERT_FALSE(geometry) << last;
+    ASSERT_FALSE(geometry) << sectors.second;
     EXPECT_EQ(geometry.error().kind(), base::ErrorKind::kCorrupt);
   }
 }
