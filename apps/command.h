@@ -4,8 +4,6 @@
 // success if what was printed did not arrive.
 #pragma once
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -21,6 +19,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "base/result.h"
+#include "base/standard_streams.h"
 
 namespace fairlead::apps {
 
@@ -49,14 +48,6 @@ inline base::Error advise_start(base::Error error, const std::string& service) {
   if (error.kind() != base::ErrorKind::kNotFound) return error;
   return std::move(error).advise("start one: fairlead service start" +
                                  (service == kDefaultService ? "" : " --name " + service));
-}
-
-// A closed one of the three would be given to the next file that is opened, which would then
-// receive what is printed.  Opened the wrong way round, so that its use is an error as before.
-inline void hold_standard_descriptors() {
-  for (const int fd : {0, 1, 2}) {
-    if (::fcntl(fd, F_GETFD) < 0) (void)!::open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
-  }
 }
 
 inline int stdout_errno = 0;  // of the first write that failed
@@ -102,7 +93,7 @@ inline std::string explain(const CLI::ParseError& error, const CLI::App& app) {
 
 // Parses, then runs `body`.  Help and version end with 0, a wrong command line with 2 and one line.
 inline int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
-  hold_standard_descriptors();
+  base::hold_standard_streams();
   app.set_version_flag("--version", app.get_name() + " " FAIRLEAD_VERSION);
   app.get_formatter()->column_width(34);
   try {

@@ -13,6 +13,7 @@
 #include "apps/command.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "base/standard_streams.h"
 #include "base/units.h"
 #include "block/workload.h"
 #include "daemon/runtime_dir.h"
@@ -182,6 +183,7 @@ void add_options(CLI::App& app, ClientCommand& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fairlead::base::hold_standard_streams();
   CLI::App app("read random sectors from a fairlead service and time each request", kProgram);
   ClientCommand command;
   std::random_device entropy;

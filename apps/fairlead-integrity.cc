@@ -9,6 +9,7 @@
 
 #include "apps/command.h"
 #include "base/json.h"
+#include "base/standard_streams.h"
 #include "block/integrity.h"
 
 namespace {
@@ -47,6 +48,7 @@ void print(const block::IntegrityResult& result, bool json_wanted) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fairlead::base::hold_standard_streams();
   CLI::App app("compare what a client read with the image", kProgram);
   std::vector<std::string> paths;
   std::string output = "text";

@@ -10,6 +10,7 @@
 #include "apps/command.h"
 #include "apps/service_daemon.h"
 #include "apps/service_questions.h"
+#include "base/standard_streams.h"
 #include "base/units.h"
 #include "block/image.h"
 #include "daemon/runtime_dir.h"
@@ -77,7 +78,8 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
       .add_option_function<std::string>(
           "--cache-bytes",
           [&](const std::string& text) { command.cache_bytes = *parse_cache_bytes(text); },
-          "cache, bookkeeping included; at most, and with auto, 1 % of the image")
+          "cache, bookkeeping included; at most 1 % of the image; auto is that, but no more than a "
+          "quarter of the memory to be had")
       ->check(accepts(parse_cache_bytes))
       ->type_name("SIZE|auto")
       ->default_str("auto");
@@ -87,7 +89,8 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
                "longest look for work before sleeping; 0: always sleep", "1ms");
   add_number(start, "--queue-depth", limits.queue_depth, 1, 4096,
              "most reads at the device at once, 1 to 4096");
-  add_number(start, "--max-clients", limits.clients, 1, 4096, "most clients at once, 1 to 4096");
+  add_number(start, "--max-clients", limits.clients, 1, 4096,
+             "most clients of one user at once, 1 to 4096");
   add_number(start, "--max-slots", limits.slots, 2, 4096,
              "most requests in flight of one client, 2 to 4096");
   start
@@ -118,6 +121,7 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fairlead::base::hold_standard_streams();
   CLI::App app("serve the sectors of a disk image to many client processes", "fairlead-service");
   ServiceCommand command;
   command.limits.cores = usable_cores();

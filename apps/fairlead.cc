@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "base/standard_streams.h"
+
 namespace {
 
 struct Verb {
@@ -53,6 +55,7 @@ int printed() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fairlead::base::hold_standard_streams();
   const std::string verb = argc > 1 ? argv[1] : "";
   if (verb == "--help" || verb == "-h" || verb == "help") return usage(stdout), printed();
   if (verb == "--version") return std::puts("fairlead " FAIRLEAD_VERSION), printed();

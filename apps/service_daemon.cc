@@ -9,11 +9,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "apps/command.h"
 #include "apps/service_questions.h"
 #include "base/file.h"
+#include "base/memory_room.h"
 #include "base/units.h"
 #include "block/service_host.h"
 #include "daemon/lock_file.h"
@@ -56,14 +58,22 @@ base::Result<Opened> open_everything(const ServiceCommand& command) {
   return Opened{std::move(files), *std::move(lock), std::move(image), std::move(last)};
 }
 
+// 1 % of the image, or what is asked; not more than this machine's memory can bear.
 base::Result<std::uint64_t> cache_bytes(const ServiceCommand& command, const block::Image& image) {
   if (image.is_null()) return 0;
   const std::uint64_t most = image.bytes() / 100;
-  if (!command.cache_bytes) return most;
-  if (*command.cache_bytes <= most) return *command.cache_bytes;
-  return base::fail(ErrorKind::kLimit, "--cache-bytes " + std::to_string(*command.cache_bytes) +
-                                           ": at most 1 % of the image, " + std::to_string(most) +
-                                           " bytes");
+  const std::uint64_t room = base::memory_room_bytes();
+  if (!command.cache_bytes) return std::min(most, room / 4);
+  const std::string asked = "--cache-bytes " + std::to_string(*command.cache_bytes);
+  if (*command.cache_bytes > most) {
+    return base::fail(ErrorKind::kInvalid,
+                      asked + ": at most 1 % of the image, " + std::to_string(most) + " bytes");
+  }
+  if (*command.cache_bytes > room) {
+    return base::fail(ErrorKind::kLimit, asked + ": this machine has " + base::format_bytes(room) +
+                                             " of memory to give");
+  }
+  return *command.cache_bytes;
 }
 
 // Beyond daemon::base_calls() and local_socket_calls(): what the data path does,
@@ -97,11 +107,19 @@ std::string announcement(const ServiceCommand& command, const Opened& opened) {
          std::to_string(::getpid());
 }
 
-void keep_report(const base::Fd& file, const std::string& text) {
-  if (base::write_all(file.get(), text)) {
-    (void)!::ftruncate(file.get(), static_cast<off_t>(text.size()));
-  }
+// All of it or nothing: half a report, or the end of an older one behind it, would be a false one.
+void keep_report(const Opened& opened, const std::string& text, daemon::Log& log) {
+  const int file = opened.last.get();
+  const auto written = base::write_all(file, text);
+  if (::ftruncate(file, written ? static_cast<off_t>(text.size()) : 0) == 0 && written) return;
+  log.write(daemon::Level::kError,
+            "the last report is not kept in " + opened.files.last + ": " +
+                (written ? std::string(std::strerror(errno)) : written.error().message()));
 }
+
+// --max-clients is what one user may have; for the other who is let in (root, beside the service's
+// own user) there are seats besides, so that the one cannot lock out the other.
+std::uint32_t seats_for_others(std::uint32_t clients) { return std::max(clients / 64, 1U); }
 
 // A client takes a socket and a doorbell; the usual soft limit of 1024 is for programs that use
 // select(2).
@@ -117,7 +135,17 @@ void allow_descriptors(std::uint32_t clients, daemon::Log& log) {
                                         " clients need " + std::to_string(wanted));
 }
 
-base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readiness& readiness) {
+void tell_cache(std::uint64_t bytes, const ServiceCommand& command, const block::Image& image,
+                daemon::Log& log) {
+  if (command.cache_bytes || image.is_null() || bytes == image.bytes() / 100) return;
+  log.write(daemon::Level::kNotice, "the cache has " + base::format_bytes(bytes) +
+                                        ", a quarter of the memory to be had; "
+                                        "1 % of the image would be " +
+                                        base::format_bytes(image.bytes() / 100));
+}
+
+base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t cache,
+                   daemon::Readiness& readiness) {
   const base::SystemClock clock;
   daemon::Log log(clock, {.journal = daemon::is_journal(STDERR_FILENO)});
   FL_TRY_STATUS(opened.lock.claim());
@@ -127,16 +155,19 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
   options.socket_path = opened.files.socket;
   options.limits = command.limits;
   options.clients_per_uid = command.limits.clients;
-  allow_descriptors(command.limits.clients, log);
-  FL_TRY(options.limits.cache_bytes, cache_bytes(command, opened.image));
+  options.limits.clients += seats_for_others(command.limits.clients);
+  options.client_bytes = base::memory_room_bytes() / 2;
+  allow_descriptors(options.limits.clients, log);
+  options.limits.cache_bytes = cache;
+  tell_cache(cache, command, opened.image, log);
   options.signal_fd = signals.fd();
   options.on_signal = [&] {
     const daemon::Wish wish = signals.next();
     if (wish == daemon::Wish::kForce) ::_exit(kFailed);
     return wish == daemon::Wish::kDrain;
   };
-  options.log = [&](std::string_view text) {
-    log.limited(daemon::Level::kWarning, text.substr(0, 24), text);
+  options.log = [&](std::string_view key, std::string_view text) {
+    log.limited(daemon::Level::kWarning, key, text);
   };
   const int last = opened.last.get();
   options.ready = [&, last]() -> base::Status {
@@ -154,7 +185,7 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
   }
   const std::string report = block::report(end.totals);
   log.write(daemon::Level::kInfo, summary_line(report));
-  keep_report(opened.last, report);
+  keep_report(opened, report, log);
   return {};
 }
 
@@ -163,8 +194,11 @@ base::Status serve(const ServiceCommand& command, Opened opened, daemon::Readine
 int start_service(const ServiceCommand& command) {
   auto opened = open_everything(command);
   if (!opened) return fail(kProgram, opened.error());
-  if (auto fits = cache_bytes(command, opened->image); !fits) {
-    return fail_usage(kProgram, fits.error().message());
+  const auto cache = cache_bytes(command, opened->image);
+  if (!cache) {
+    return cache.error().kind() == ErrorKind::kInvalid
+               ? fail_usage(kProgram, cache.error().message())
+               : fail(kProgram, cache.error());
   }
   const std::array<int, 3> keep{opened->lock.fd(), opened->image.fd(), opened->last.get()};
   auto readiness = command.foreground ? daemon::stay_in_foreground(kProgram)
@@ -173,7 +207,7 @@ int start_service(const ServiceCommand& command) {
                                                         .keep_fds = keep,
                                                         .session = daemon::Session::kStarters});
   if (!readiness) return fail(kProgram, readiness.error());
-  const auto status = serve(command, *std::move(opened), *readiness);
+  const auto status = serve(command, *std::move(opened), *cache, *readiness);
   if (!status) return readiness->failed(status.error());
   return kDone;
 }

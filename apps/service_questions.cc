@@ -4,7 +4,11 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <optional>
+#include <span>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -100,28 +104,100 @@ std::string counted(std::uint64_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
+// What a report must hold; a service may say anything, so nothing is used that was not checked.
+constexpr const char* kCounts[] = {"sectors", "requests", "lookups",      "hits",
+                                   "errors",  "faults",   "clients_seen", "clients_connected"};
+constexpr const char* kReals[] = {"uptime_s", "idle_s", "hit_ratio"};
+constexpr const char* kTexts[] = {"image", "engine"};
+constexpr const char* kTimes[] = {"p50", "p99"};
+constexpr const char* kOfClient[] = {"client", "pid",    "weight",     "requests",
+                                     "hits",   "errors", "outstanding"};
+
+template <typename Is>
+bool all_are(const json& object, std::span<const char* const> names, Is&& is) {
+  return object.is_object() && std::all_of(names.begin(), names.end(), [&](const char* name) {
+           const auto found = object.find(name);
+           return found != object.end() && is(*found);
+         });
+}
+
+// Counters and positive numbers below 2^63.
+bool is_count(const json& value) {
+  return value.is_number_unsigned() && value.get<std::uint64_t>() <= INT64_MAX;
+}
+bool is_real(const json& value) { return value.is_number(); }
+bool is_text(const json& value) { return value.is_string(); }
+
+bool makes_sense(const json& data) {
+  if (!all_are(data, kCounts, is_count) || !all_are(data, kReals, is_real) ||
+      !all_are(data, kTexts, is_text)) {
+    return false;
+  }
+  const auto latency = data.find("latency_ns");
+  const auto clients = data.find("clients");
+  if (latency == data.end() || !all_are(*latency, kTimes, is_count)) return false;
+  if (clients == data.end() || !clients->is_array()) return false;
+  return std::all_of(clients->begin(), clients->end(), [](const json& client) {
+    constexpr const char* kName[] = {"name"};
+    return all_are(client, kOfClient, is_count) && all_are(client, kName, is_text);
+  });
+}
+
+std::optional<json> read_report(const std::string& report) {
+  json data = json::parse(report, nullptr, false);
+  if (data.is_discarded() || !makes_sense(data)) return std::nullopt;
+  return data;
+}
+
+base::Error unreadable(const ServiceCommand& command) {
+  return {ErrorKind::kCorrupt, "'" + command.name + "' sent a report that makes no sense"};
+}
+
+// For a terminal: what comes from outside must not steer it.
+std::string printable(const json& text) {
+  std::string out = text.get<std::string>();
+  for (char& c : out) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = '?';
+  }
+  return out;
+}
+
+std::string count(const json& object, const char* name) {
+  return std::to_string(object[name].get<std::uint64_t>());
+}
+
 std::string clients_table(const json& report) {
   base::TextTable table(
       {"client", "name", "pid", "weight", "requests", "hits", "errors", "outstanding"});
   for (const auto& client : report["clients"]) {
-    table.add({std::to_string(client["client"].get<std::uint64_t>()),
-               client["name"].get<std::string>(), std::to_string(client["pid"].get<std::int64_t>()),
-               std::to_string(client["weight"].get<std::uint64_t>()),
-               std::to_string(client["requests"].get<std::uint64_t>()),
-               std::to_string(client["hits"].get<std::uint64_t>()),
-               std::to_string(client["errors"].get<std::uint64_t>()),
-               std::to_string(client["outstanding"].get<std::uint64_t>())});
+    table.add({count(client, "client"), printable(client["name"]), count(client, "pid"),
+               count(client, "weight"), count(client, "requests"), count(client, "hits"),
+               count(client, "errors"), count(client, "outstanding")});
   }
   return table.text();
 }
 
-void print_status(const std::string& report) {
-  const json data = json::parse(report);
-  std::string text = fmt::format(
-      "{} · {} sectors · {} · up {:.0f} s, idle {:.0f} s\n", data["image"].get<std::string>(),
-      data["sectors"].get<std::uint64_t>(), data["engine"].get<std::string>(),
-      data["uptime_s"].get<double>(), data["idle_s"].get<double>());
-  text += summary_line(report) + "\n";
+std::string summary_of(const json& data) {
+  const auto& latency = data["latency_ns"];
+  const auto requests = data["requests"].get<std::uint64_t>();
+  std::string line = fmt::format(
+      "hit ratio {:.4f} ({} hits / {} lookups), {} (questions for the geometry included) of {}, {}",
+      data["hit_ratio"].get<double>(), count(data, "hits"), count(data, "lookups"),
+      counted(requests, "request"), counted(data["clients_seen"].get<std::uint64_t>(), "client"),
+      counted(data["errors"].get<std::uint64_t>(), "error"));
+  if (requests == 0) return line;
+  return line + fmt::format(", in the service p50 {} p99 {}",
+                            base::format_ns(latency["p50"].get<std::int64_t>()),
+                            base::format_ns(latency["p99"].get<std::int64_t>()));
+}
+
+void print_status(const json& data) {
+  std::string text =
+      fmt::format("{} · {} sectors · {} · up {:.0f} s, idle {:.0f} s\n", printable(data["image"]),
+                  count(data, "sectors"), printable(data["engine"]), data["uptime_s"].get<double>(),
+                  data["idle_s"].get<double>());
+  text += summary_of(data) + "\n";
   const auto connected = data["clients_connected"].get<std::uint64_t>();
   text += fmt::format("{} connected\n", counted(connected, "client"));
   if (!data["clients"].empty()) text += clients_table(data);
@@ -134,20 +210,8 @@ void print_status(const std::string& report) {
 }  // namespace
 
 std::string summary_line(const std::string& report) {
-  const json data = json::parse(report, nullptr, false);
-  if (data.is_discarded()) return "an unreadable report";
-  const auto lookups = data["lookups"].get<std::uint64_t>();
-  const auto requests = data["requests"].get<std::uint64_t>();
-  std::string line = fmt::format(
-      "hit ratio {:.4f} ({} hits / {} lookups), {} (questions for the geometry included) of {}, {}",
-      data["hit_ratio"].get<double>(), data["hits"].get<std::uint64_t>(), lookups,
-      counted(requests, "request"), counted(data["clients_seen"].get<std::uint64_t>(), "client"),
-      counted(data["errors"].get<std::uint64_t>(), "error"));
-  if (requests == 0) return line;
-  const auto& latency = data["latency_ns"];
-  return line + fmt::format(", in the service p50 {} p99 {}",
-                            base::format_ns(latency["p50"].get<std::int64_t>()),
-                            base::format_ns(latency["p99"].get<std::int64_t>()));
+  const auto data = read_report(report);
+  return data ? summary_of(*data) : "an unreadable report";
 }
 
 int stop_service(const ServiceCommand& command) {
@@ -166,8 +230,15 @@ int stop_service(const ServiceCommand& command) {
   if (auto gone = await_exit(running->process); !gone) {
     return fail(kProgram, std::move(gone).error().at("stop '" + command.name + "'"));
   }
+  if (report && !read_report(*report)) {
+    return fail(kProgram, unreadable(command).at("stop"));
+  }
   if (report) {
     print_report(command, *report);
+    if (const auto kept = base::read_file(files->last, kMostReport); !kept || *kept != *report) {
+      std::fprintf(stderr, "%s: this report could not be kept in %s\n", kProgram,
+                   files->last.c_str());
+    }
     return kDone;
   }
   if (*ending == daemon::Ending::kNotRunning || *ending == daemon::Ending::kDrained) {
@@ -189,10 +260,12 @@ int show_status(const ServiceCommand& command, bool watch) {
     const auto report =
         shm::query_service(running->files.socket, abi::ControlType::kQueryStatus, kAnswerNs);
     if (!report) return fail(kProgram, advise_start(report.error(), command.name));
+    const auto data = read_report(*report);
+    if (!data) return fail(kProgram, unreadable(command));
     if (command.output == "json") {
       std::puts(report->c_str());
     } else {
-      print_status(*report);
+      print_status(*data);
     }
     watch = watch && flush_stdout();
     if (watch) ::sleep(1);

@@ -147,7 +147,7 @@ Result<std::int64_t> parse_duration_ns(std::string_view text, std::int64_t bare_
   const auto unit = quantity->unit.empty() ? static_cast<std::uint64_t>(bare_unit_ns)
                                            : size_of_unit(quantity->unit, kTimeUnits);
   if (!unit) return refuse(text, "has no known unit", kTimeAccepted);
-  const auto ns = product(*quantity, *unit, std::numeric_limits<std::int64_t>::max());
+  const auto ns = product(*quantity, *unit, kLongestNs);
   if (!ns) return refuse(text, ns.error(), kTimeAccepted);
   return static_cast<std::int64_t>(*ns);
 }

@@ -21,8 +21,11 @@ namespace fairlead::base {
 // "iB", in either case.  "4KB" is refused, because some mean 1000 by it.
 Result<std::uint64_t> parse_bytes(std::string_view text);
 
+// The longest duration that is taken, ten years: no sum with a clock's now overflows.
+inline constexpr std::int64_t kLongestNs = std::int64_t{10} * 365 * 86'400 * kNanosPerSecond;
+
 // "20ms", "1.5s", "2min": nanoseconds, never negative; ns, us, ms, s, min, h.  A bare number counts
-// in `bare_unit_ns`.
+// in `bare_unit_ns`.  At most kLongestNs.
 Result<std::int64_t> parse_duration_ns(std::string_view text,
                                        std::int64_t bare_unit_ns = kNanosPerSecond);
 

@@ -92,7 +92,12 @@ TEST(ParseDuration, TakesEveryUnitAndAPlainNumber) {
   EXPECT_EQ(parse_duration_ns("9ns"), 9);
   EXPECT_EQ(parse_duration_ns("2min"), 120 * kNanosPerSecond);
   EXPECT_EQ(parse_duration_ns("1h"), 3600 * kNanosPerSecond);
-  EXPECT_EQ(parse_duration_ns("9223372036854775807ns"), kMaxNs);
+  EXPECT_EQ(parse_duration_ns("87600h"), kLongestNs) << "ten years";
+  for (const char* longer : {"87601h", "2562047h", "9223372036854775807ns", "315360000.1s"}) {
+    const auto refused = parse_duration_ns(longer);
+    ASSERT_FALSE(refused) << longer;
+    EXPECT_NE(refused.error().message().find("is too large"), std::string::npos);
+  }
 }
 
 TEST(ParseDuration, RefusesWhatIsNotADuration) {

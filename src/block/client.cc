@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,8 +16,13 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "block/slot_pool.h"
 #include "fairlead/abi/control.h"
@@ -36,6 +43,8 @@ constexpr int kAsides = 5;      // yields of a thread that does not lead, before
 constexpr int kMostFaults = 3;  // within the memory of faults
 constexpr std::int64_t kFaultMemoryNs = 60 * base::kNanosPerSecond;
 constexpr int kRetryMs = 10;
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kEndSector = std::uint64_t{1} << 51;  // 2^60 bytes
 
 ReadStatus status_of(abi::BlockStatus status) noexcept {
   switch (status) {
@@ -49,6 +58,29 @@ ReadStatus status_of(abi::BlockStatus status) noexcept {
   return ReadStatus::kIoError;
 }
 
+// A write to anything else may block for ever, or raise SIGPIPE.
+bool is_eventfd(int fd) noexcept {
+  char target[32] = "";
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t length = ::readlink(link.c_str(), target, sizeof target);
+  if (length > 0) {
+    return std::string_view(target, static_cast<std::size_t>(length)) == "anon_inode:[eventfd]";
+  }
+  // Without /proc: files without a type are anonymous, and of those only an eventfd lets us wait.
+  struct stat file{};
+  return ::fstat(fd, &file) == 0 && (file.st_mode & S_IFMT) == 0;
+}
+
+// Empties an eventfd without waiting, though another process may set it blocking at any moment.
+// Who waits to write into it goes on.
+void empty(int fd) noexcept {
+  std::uint64_t count = 0;
+  iovec all{&count, sizeof count};
+  if (::preadv2(fd, &all, 1, -1, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP) return;
+  ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  (void)!::read(fd, &count, sizeof count);
+}
+
 }  // namespace
 
 const char* explain(ReadStatus status) noexcept {
@@ -59,6 +91,7 @@ const char* explain(ReadStatus status) noexcept {
     case ReadStatus::kInvalid: return "a size that the service cannot read at once";
     case ReadStatus::kUnsupported: return "an operation this service does not offer";
     case ReadStatus::kClosed: return "the service is gone and did not come back in time";
+    case ReadStatus::kTimeout: return "the service did not answer in time";
   }
   return "unknown";
 }
@@ -72,6 +105,9 @@ class Client::Link {
         poll_({.max_ns = options.poll_ns}),
         calls_(slots_, *this),
         free_slots_(slots_),
+        seen_(slots_),
+        patrolled_ns_(base::monotonic_ns()),
+        own_bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   ~Link();
 
@@ -105,10 +141,19 @@ class Client::Link {
 
   base::Result<shm::Registration> enlist(std::int64_t timeout_ns) const;
   base::Status adopt(shm::Registration registration);
-  void ring_doorbell() const noexcept;
+  void ring_doorbell() noexcept;
+  void ring_aside();
+  void silence_doorbell() noexcept;
+
+  enum class Wake : std::uint8_t { kStop, kHangUp, kExpired };
   void watch();
-  bool wait_for_hangup() const noexcept;
+  Wake wait() noexcept;
+  std::int64_t patrol() noexcept;
+  std::int64_t period_ns() const noexcept {
+    return std::max(options_.request_ns / 8, base::kNanosPerMilli);
+  }
   void reconnect();
+  void give_up() noexcept;
   bool stopping(int wait_ms) const noexcept;
 
   const ClientOptions options_;
@@ -130,6 +175,20 @@ class Client::Link {
   std::atomic<std::uint32_t> number_{0};
   std::atomic<std::uint64_t> reconnects_{0};
   std::atomic<int> faults_{0};
+  std::atomic<int> ringing_{0};  // threads that may be in a write to the doorbell
+  std::atomic<bool> expired_{false};
+
+  // Belong to the watching thread.
+  struct Seen {
+    std::uint64_t id = 0;       // of the call in this slot
+    std::int64_t since_ns = 0;  // it was posted after this
+  };
+  std::vector<Seen> seen_;
+  std::int64_t patrolled_ns_;
+  std::int64_t first_end_ns_ = kNever;  // when the oldest call has had its time
+  std::thread ringer_;
+
+  const base::Fd own_bell_;  // stands in for the doorbell of a service that is gone
   const base::Fd stop_;
   std::thread watcher_;
 };
@@ -139,10 +198,12 @@ Client::Link::~Link() {
   const std::uint64_t one = 1;
   (void)!::write(stop_.get(), &one, sizeof one);
   watcher_.join();
+  silence_doorbell();
+  if (ringer_.joinable()) ringer_.join();
 }
 
 base::Status Client::Link::open() {
-  if (!stop_) return base::fail_errno(errno, "create an eventfd");
+  if (!stop_ || !own_bell_) return base::fail_errno(errno, "create an eventfd");
   FL_TRY(shm::Registration registration, enlist(options_.connect_ns));
   FL_TRY_STATUS(adopt(std::move(registration)));
   watcher_ = std::thread([this] { watch(); });
@@ -168,6 +229,9 @@ base::Status Client::Link::adopt(shm::Registration registration) {
                           std::to_string(map.sizes.data_bytes) + " bytes, not " +
                           std::to_string(slots_) + " of " + std::to_string(options_.data_bytes));
   }
+  if (!is_eventfd(registration.doorbell.get())) {
+    return base::fail(ErrorKind::kCorrupt, "the service's doorbell is no eventfd");
+  }
   if (!doorbell_) {
     doorbell_ = std::move(registration.doorbell);
   } else if (::dup3(registration.doorbell.get(), doorbell_.get(), O_CLOEXEC) < 0) {
@@ -185,13 +249,37 @@ base::Status Client::Link::adopt(shm::Registration registration) {
                      reinterpret_cast<abi::BlockRequest*>(map.requests), count},
                     {map.control->back.response_produced, map.control->front.response_event,
                      reinterpret_cast<const abi::BlockResponse*>(map.responses), count});
-  if (notify) ring_doorbell();
+  if (notify) ring_aside();
   return {};
 }
 
-void Client::Link::ring_doorbell() const noexcept {
+// The service may fill its eventfd and set it blocking: then this waits, until silence_doorbell().
+void Client::Link::ring_doorbell() noexcept {
   const std::uint64_t one = 1;
+  ringing_.fetch_add(1, std::memory_order_seq_cst);
   (void)!::write(doorbell_.get(), &one, sizeof one);
+  ringing_.fetch_sub(1, std::memory_order_release);
+}
+
+// For the watching thread, which must not wait: it is the one that frees the others.
+void Client::Link::ring_aside() {
+  if (ringer_.joinable()) ringer_.join();  // silenced before
+  try {
+    ringer_ = std::thread([this] { ring_doorbell(); });
+  } catch (const std::system_error&) {
+    ring_doorbell();  // no more threads to be had: an honest service does not let us wait
+  }
+}
+
+// From here on nobody rings the old doorbell, and nobody is left in a write to it.
+void Client::Link::silence_doorbell() noexcept {
+  const base::Fd old(::fcntl(doorbell_.get(), F_DUPFD_CLOEXEC, 0));
+  ::dup3(own_bell_.get(), doorbell_.get(), O_CLOEXEC);
+  while (ringing_.load(std::memory_order_seq_cst) > 0) {
+    if (old) empty(old.get());
+    ::sched_yield();
+  }
+  empty(own_bell_.get());
 }
 
 ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> out) noexcept {
@@ -201,7 +289,8 @@ ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> ou
   if (calls_.post(slot, request)) ring_doorbell();
   abi::BlockResponse response;
   const shm::Outcome outcome = calls_.wait(slot, response);
-  ReadStatus status = ReadStatus::kClosed;
+  ReadStatus status =
+      expired_.load(std::memory_order_relaxed) ? ReadStatus::kTimeout : ReadStatus::kClosed;
   if (outcome == shm::Outcome::kAnswered) {
     status = status_of(response.status);
     if (status == ReadStatus::kOk) {
@@ -219,20 +308,50 @@ ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> ou
 // ---- the watching thread ----
 
 void Client::Link::watch() {
-  while (wait_for_hangup()) {
+  for (Wake wake = wait(); wake != Wake::kStop; wake = wait()) {
+    silence_doorbell();
+    patrol();
     calls_.pause();
-    reconnect();
+    if (wake == Wake::kExpired) {
+      expired_.store(true, std::memory_order_relaxed);
+      give_up();
+    } else {
+      reconnect();
+    }
     calls_.resume();
     if (!segment_) return;
   }
 }
 
-// False: the client is being destroyed.
-bool Client::Link::wait_for_hangup() const noexcept {
+// Nothing in a call's own path looks at a clock for its deadline; this thread does, now and then.
+Client::Link::Wake Client::Link::wait() noexcept {
   pollfd ends[2] = {{registration_->socket.fd(), POLLIN | POLLRDHUP, 0}, {stop_.get(), POLLIN, 0}};
-  while (::poll(ends, 2, -1) < 0 && errno == EINTR) {
+  for (;;) {
+    const std::int64_t left = patrol();
+    if (left <= 0) return Wake::kExpired;
+    const timespec limit{left / base::kNanosPerSecond, left % base::kNanosPerSecond};
+    const int ready = ::ppoll(ends, 2, &limit, nullptr);
+    if (ready > 0) return ends[1].revents != 0 ? Wake::kStop : Wake::kHangUp;
+    // Woken far too late: this process was stopped, and nobody's time ran.
+    const std::int64_t late = base::monotonic_ns() - patrolled_ns_ - left;
+    if (ready != 0 || late <= period_ns()) continue;
+    patrolled_ns_ += late;
+    for (Seen& seen : seen_) seen.since_ns += late;
   }
-  return ends[1].revents == 0;
+}
+
+// How long to sleep: until the oldest call has had its time, 0 if one has, at most a period.  What
+// is seen for the first time counts as posted right after the last look.
+std::int64_t Client::Link::patrol() noexcept {
+  const std::int64_t now = base::monotonic_ns();
+  const std::int64_t whole = options_.request_ns + options_.reconnect_ns;
+  first_end_ns_ = kNever;
+  calls_.each_open([&](std::uint32_t slot, std::uint64_t id) {
+    if (seen_[slot].id != id) seen_[slot] = {id, patrolled_ns_};
+    first_end_ns_ = std::min(first_end_ns_, seen_[slot].since_ns + whole);
+  });
+  patrolled_ns_ = now;
+  return std::clamp<std::int64_t>(first_end_ns_ - now, 0, period_ns());
 }
 
 bool Client::Link::stopping(int wait_ms) const noexcept {
@@ -242,7 +361,8 @@ bool Client::Link::stopping(int wait_ms) const noexcept {
 
 // With the table paused: connects anew and asks again what is unanswered, or closes the table.
 void Client::Link::reconnect() {
-  const std::int64_t deadline = base::monotonic_ns() + options_.reconnect_ns;
+  const std::int64_t deadline =
+      std::min(base::monotonic_ns() + options_.reconnect_ns, first_end_ns_);
   while (faults_.load(std::memory_order_relaxed) < kMostFaults && !stopping(kRetryMs)) {
     const std::int64_t left = deadline - base::monotonic_ns();
     if (left <= 0) break;
@@ -252,6 +372,10 @@ void Client::Link::reconnect() {
       return;
     }
   }
+  give_up();
+}
+
+void Client::Link::give_up() noexcept {
   calls_.close();
   segment_ = shm::Segment();
 }
@@ -276,7 +400,8 @@ base::Result<abi::BlockGeometry> Client::geometry() {
     return base::fail(ErrorKind::kIo,
                       std::string("ask the service its geometry: ") + explain(status));
   }
-  if (geometry.sector_bytes != abi::kSectorBytes || geometry.last_sector < geometry.first_sector) {
+  if (geometry.sector_bytes != abi::kSectorBytes || geometry.last_sector < geometry.first_sector ||
+      geometry.last_sector >= kEndSector) {
     return base::fail(ErrorKind::kCorrupt, "the service tells an impossible geometry");
   }
   return geometry;

@@ -8,8 +8,11 @@
 // docs/examples/read.cc is a whole program.
 //
 // If the service dies and comes back within `reconnect_ns`, outstanding calls are asked again and
-// complete once each; else they fail with kClosed.  No call hangs: a service that neither answers
-// nor dies for `request_ns` is given up.
+// complete once each; else they fail with kClosed.  No call hangs, whatever the service does: one
+// that answers nobody for `request_ns` is connected to anew, and one that leaves a single call
+// unanswered for `request_ns` + `reconnect_ns`, however often it came back, is given up: that call
+// and all others end with kTimeout.  The time counts from when a call has a slot, and stands still
+// while this process is stopped.
 //
 // Thread-safety: read(), geometry() from any thread; destroy when no call is under way.
 // Ownership: owns the connection, its memory, and one watching thread that sleeps.
@@ -48,6 +51,7 @@ enum class ReadStatus : std::uint8_t {
   kInvalid,      // a size that is no multiple of 512, zero, or more than a slot holds
   kUnsupported,  // the service refuses the operation
   kClosed,       // the service is gone and did not come back in time
+  kTimeout,      // the service lives and has left a call unanswered
 };
 
 const char* explain(ReadStatus status) noexcept;

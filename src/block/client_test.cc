@@ -3,6 +3,11 @@
 // Our client against services that misbehave.
 #include "block/client.h"
 
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <functional>
 #include <thread>
@@ -22,7 +27,10 @@ class FalseService final : public shm::RegistrationHandler {
  public:
   using Deed = std::function<void(ClientPort&)>;
 
-  explicit FalseService(Deed deed) : deed_(std::move(deed)) {
+  using Bell = std::function<base::Fd(ClientPort&)>;
+
+  explicit FalseService(Deed deed, Bell bell = {})
+      : deed_(std::move(deed)), make_bell_(std::move(bell)) {
     auto listener = shm::ControlListener::bind(socket());
     auto acceptor = shm::PeerAcceptor::create(*std::move(listener), *this, clock_);
     acceptor_ = *std::move(acceptor);
@@ -39,6 +47,7 @@ class FalseService final : public shm::RegistrationHandler {
 
   std::string socket() const { return folder_ / "s.sock"; }
   int welcomed() const noexcept { return welcomed_; }
+  void hang_up(const ClientPort& port) { acceptor_->detach(port.identity().number); }
 
   base::Result<shm::Admission> on_hello(const shm::PeerIdentity& peer,
                                         const abi::ControlHello& hello) override {
@@ -50,6 +59,7 @@ class FalseService final : public shm::RegistrationHandler {
                                      7));
     segment_ = port_->release_segment_fd();
     FL_TRY(bell_, port_->copy_doorbell_fd());
+    if (make_bell_) bell_ = make_bell_(*port_);
     return shm::Admission{.client = port_->identity().number,
                           .generation = 7,
                           .segment_bytes = port_->segment_bytes(),
@@ -66,6 +76,7 @@ class FalseService final : public shm::RegistrationHandler {
  private:
   TestFolder folder_;
   const Deed deed_;
+  const Bell make_bell_;
   base::SystemClock clock_;
   std::unique_ptr<shm::PeerAcceptor> acceptor_;
   std::unique_ptr<ClientPort> port_;
@@ -94,11 +105,21 @@ void expect_no_read_succeeds_or_hangs(const FalseService& service) {
     for (int i = 0; i < 6; ++i) {
       readers.emplace_back([&] {
         std::byte bytes[512];
-        closed += (*client)->read(1, bytes) == ReadStatus::kClosed ? 1 : 0;
+        const ReadStatus status = (*client)->read(1, bytes);
+        closed += status == ReadStatus::kClosed || status == ReadStatus::kTimeout ? 1 : 0;
       });
     }
   }
   EXPECT_EQ(closed, 6);
+}
+
+// Six readers on four slots may have to wait for each other once; the rest is for the machine.
+constexpr std::int64_t kInTime = 3 * base::kNanosPerSecond;
+
+void expect_all_ends_in_time(const FalseService& service) {
+  const std::int64_t began = base::monotonic_ns();
+  expect_no_read_succeeds_or_hangs(service);
+  EXPECT_LT(base::monotonic_ns() - began, kInTime);
 }
 
 TEST(ClientOfAFalseService, SilenceIsGivenUpAfterItsTime) {
@@ -153,21 +174,112 @@ TEST(ClientOfAFalseService, AnAnswerOfAnotherLengthIsAnErrorAndNoData) {
 }
 
 TEST(ClientOfAFalseService, AnImpossibleGeometryIsRefused) {
-  FalseService service([](ClientPort& port) {
+  constexpr std::pair<std::uint64_t, std::uint64_t> kFirstAndLast[] = {
+      {10, 9}, {0, ~std::uint64_t{0}}, {0, std::uint64_t{1} << 51}, {0, (~std::uint64_t{0}) >> 9}};
+  for (const auto& sectors : kFirstAndLast) {
+    FalseService service([&sectors](ClientPort& port) {
+      take_and(port, [&](std::uint32_t slot) {
+        abi::BlockGeometry geometry{};
+        geometry.first_sector = sectors.first;
+        geometry.last_sector = sectors.second;
+        geometry.sector_bytes = 512;
+        std::memcpy(port.data(slot), &geometry, sizeof geometry);
+        port.answer(slot, abi::BlockStatus::kOk, sizeof geometry);
+      });
+    });
+    auto client = Client::connect(options_for(service));
+    ASSERT_TRUE(client);
+    const auto geometry = (*client)->geometry();
+    ASSERT_FALSE(geometry) << sectors.second;
+    EXPECT_EQ(geometry.error().kind(), base::ErrorKind::kCorrupt);
+  }
+}
+
+TEST(ClientOfAFalseService, ADoorbellThatIsNoneIsRefused) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const base::Fd hears(ends[0]);
+  const base::Fd pipe(ends[1]);
+  const base::Fd memory(::memfd_create("bell", MFD_CLOEXEC));
+  for (const int bell : {pipe.get(), memory.get()}) {
+    FalseService service([](ClientPort&) {}, [&](ClientPort&) { return base::Fd(::dup(bell)); });
+    const auto client = Client::connect(options_for(service));
+    ASSERT_FALSE(client);
+    EXPECT_EQ(client.error().message(), "the service's doorbell is no eventfd");
+  }
+}
+
+// Blocking and full: who rings it waits, for ever if nobody empties it.
+base::Fd full_bell(ClientPort& port) {
+  auto bell = port.copy_doorbell_fd();
+  ::fcntl(bell->get(), F_SETFL, O_NONBLOCK);
+  const std::uint64_t most = ~std::uint64_t{0} - 1;
+  (void)!::write(bell->get(), &most, sizeof most);
+  ::fcntl(bell->get(), F_SETFL, 0);
+  return *std::move(bell);
+}
+
+TEST(ClientOfAFalseService, AFullDoorbellHoldsNobody) {
+  FalseService service([](ClientPort&) {}, full_bell);
+  expect_all_ends_in_time(service);
+}
+
+TEST(ClientOfAFalseService, AFullDoorbellOfALivelyServiceHoldsNobody) {
+  FalseService service(
+      [](ClientPort& port) {
+        take_and(port, [&](std::uint32_t slot) { port.answer(slot, abi::BlockStatus::kOk, 1024); });
+        (void)port.arm();
+        (void)full_bell(port);
+      },
+      full_bell);
+  auto client = Client::connect(options_for(service));
+  ASSERT_TRUE(client);
+  const std::int64_t began = base::monotonic_ns();
+  std::byte bytes[512];
+  for (ReadStatus status = ReadStatus::kIoError; status == ReadStatus::kIoError;) {
+    status = (*client)->read(1, bytes);
+    ASSERT_LT(base::monotonic_ns() - began, kInTime);
+  }
+}
+
+TEST(ClientOfAFalseService, HangingUpAgainAndAgainDoesNotProlongACall) {
+  FalseService* self = nullptr;
+  FalseService service([&](ClientPort& port) {
+    take_and(port, [](std::uint32_t) {});
+    if (port.outstanding() > 0 && self != nullptr) self->hang_up(port);
+  });
+  self = &service;
+  expect_all_ends_in_time(service);
+}
+
+TEST(ClientOfAFalseService, OneCallLeftOutIsNotWaitedForThoughOthersAreAnswered) {
+  FalseService service([left_out = std::int64_t{-1}](ClientPort& port) mutable {
     take_and(port, [&](std::uint32_t slot) {
-      abi::BlockGeometry geometry{};
-      geometry.first_sector = 10;
-      geometry.last_sector = 9;
-      geometry.sector_bytes = 512;
-      std::memcpy(port.data(slot), &geometry, sizeof geometry);
-      port.answer(slot, abi::BlockStatus::kOk, sizeof geometry);
+      if (left_out < 0) left_out = slot;
+      if (slot != left_out) port.answer(slot, abi::BlockStatus::kIoError, 0);
     });
   });
   auto client = Client::connect(options_for(service));
   ASSERT_TRUE(client);
-  const auto geometry = (*client)->geometry();
-  ASSERT_FALSE(geometry);
-  EXPECT_EQ(geometry.error().kind(), base::ErrorKind::kCorrupt);
+  const std::int64_t began = base::monotonic_ns();
+  std::atomic<int> ended{0};
+  std::atomic<int> late{0};
+  {
+    std::vector<std::jthread> readers;
+    for (int i = 0; i < 3; ++i) {
+      readers.emplace_back([&] {
+        std::byte bytes[512];
+        ReadStatus status = ReadStatus::kIoError;
+        while (status == ReadStatus::kIoError) status = (*client)->read(1, bytes);
+        ++ended;
+        late += status == ReadStatus::kTimeout ? 1 : 0;
+      });
+    }
+  }
+  EXPECT_EQ(ended, 3);
+  EXPECT_EQ(late, 3);
+  EXPECT_LT(base::monotonic_ns() - began, kInTime);
+  EXPECT_GE(base::monotonic_ns() - began, options_for(service).request_ns * 7 / 8);
 }
 
 TEST(ClientAlone, WithoutAServiceItSaysSoAtOnce) {

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "base/units.h"
+#include "disk/sector_index.h"
 
 namespace fairlead::block {
 
@@ -21,7 +22,8 @@ using base::ErrorKind;
 namespace {
 
 constexpr const char* kNullPrefix = "null:";
-constexpr std::uint64_t kMaxImageBytes = std::uint64_t{1} << 60;
+static_assert(Image::kMaxBytes / 512 == disk::SectorIndex::kEndSector,
+              "the cache must be able to keep every sector of an image");
 
 std::string absolute(const std::string& path) {
   std::error_code error;
@@ -58,9 +60,10 @@ base::Result<std::uint64_t> null_bytes(const std::string& spec) {
   auto bytes =
       base::parse_bytes(std::string_view(spec).substr(std::string_view(kNullPrefix).size()));
   if (!bytes) return base::fail(std::move(bytes).error().at("image " + spec));
-  if (*bytes != 0 && *bytes % 512 == 0 && *bytes <= kMaxImageBytes) return bytes;
-  return base::fail(ErrorKind::kInvalid,
-                    "image " + spec + ": the size must be a positive multiple of 512 bytes");
+  if (*bytes != 0 && *bytes % 512 == 0 && *bytes <= Image::kMaxBytes) return bytes;
+  return base::fail(
+      ErrorKind::kInvalid,
+      "image " + spec + ": the size must be a positive multiple of 512 bytes, at most 128 PiB");
 }
 
 }  // namespace
@@ -105,7 +108,11 @@ base::Status Image::measure() {
     return base::fail(wrong_type(name_));
   }
   if (bytes_ == 0) return base::fail(ErrorKind::kInvalid, "the image " + name_ + " is empty");
-  if (bytes_ % 512 != 0 || bytes_ > kMaxImageBytes) {
+  if (bytes_ > kMaxBytes) {
+    return base::fail(ErrorKind::kLimit, "the image " + name_ + " has " + std::to_string(bytes_) +
+                                             " bytes, at most 128 PiB can be served");
+  }
+  if (bytes_ % 512 != 0) {
     return base::fail(base::Error(ErrorKind::kInvalid, "the image " + name_ + " has " +
                                                            std::to_string(bytes_) + " bytes")
                           .advise("it must be a whole number of 512-byte sectors; extend or cut "

@@ -30,6 +30,9 @@ enum class ImageChange : std::uint8_t {
 
 class Image {
  public:
+  // 128 PiB: what the sector numbers of disk::SectorIndex reach.
+  static constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 57;
+
   // `spec`: a path, or null:SIZE with a size as base::parse_bytes takes it.
   static base::Result<Image> open(const std::string& spec);
 

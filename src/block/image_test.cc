@@ -58,6 +58,30 @@ TEST_F(ImageTest, HalfASectorIsRefused) {
   }
 }
 
+// A file of memory, because few file systems have files of that size.
+TEST_F(ImageTest, OneThatTheSectorNumbersDoNotReachIsRefused) {
+  const std::string path = "/dev/shm/fl-image-" + std::to_string(::getpid());
+  {
+    const base::Fd file(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    const auto most = static_cast<off_t>(Image::kMaxBytes);
+    if (!file || ::ftruncate(file.get(), most + 512) != 0) {
+      ::unlink(path.c_str());
+      GTEST_SKIP() << "no file of 128 PiB may be made here";
+    }
+    const auto opened = Image::open(path);
+    if (!opened && opened.error().kind() == ErrorKind::kUnsupported) {
+      ::unlink(path.c_str());
+      GTEST_SKIP() << "this kernel has no direct reads from memory";
+    }
+    refused(path, ErrorKind::kLimit, "at most 128 PiB");
+    ASSERT_EQ(::ftruncate(file.get(), most), 0);
+    const auto largest = Image::open(path);
+    EXPECT_TRUE(largest) << largest.error().message();
+    EXPECT_EQ(largest ? largest->sectors() : 0, std::uint64_t{1} << 48);
+  }
+  ::unlink(path.c_str());
+}
+
 TEST_F(ImageTest, AFolderIsRefused) { refused(folder_.path(), ErrorKind::kInvalid, "neither"); }
 
 TEST_F(ImageTest, AFifoIsRefusedAndNotWaitedFor) {
@@ -105,7 +129,7 @@ TEST_F(ImageTest, NullHasASizeAndNoStorage) {
 }
 
 TEST_F(ImageTest, ANullOfABadSizeIsRefused) {
-  for (const char* spec : {"null:", "null:0", "null:513", "null:-512", "null:1Q", "null:2E",
+  for (const char* spec : {"null:", "null:0", "null:513", "null:-512", "null:1Q", "null:129P",
                            "null:99999999999999999999", "null:512 "}) {
     EXPECT_FALSE(Image::open(spec)) << spec;
   }

@@ -8,10 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 #include <vector>
 
 #include "base/fd.h"
@@ -41,6 +40,10 @@ class InputFile {
     struct stat status{};
     if (::fstat(file.fd_.get(), &status) != 0) return base::fail_errno(errno, "stat " + path);
     if (S_ISDIR(status.st_mode)) return base::fail(ErrorKind::kInvalid, path + " is a directory");
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+      return base::fail(ErrorKind::kInvalid,
+                        path + " is neither a regular file nor a block device");
+    }
     const off_t end = ::lseek(file.fd_.get(), 0, SEEK_END);  // block devices too
     if (end < 0) return base::fail_errno(errno, "size of " + path);
     file.bytes_ = static_cast<std::uint64_t>(end);
@@ -67,34 +70,90 @@ class InputFile {
   std::uint64_t bytes_ = 0;
 };
 
-base::Result<std::vector<std::uint64_t>> read_sectors(const std::string& path) {
-  FL_TRY(const InputFile file, InputFile::open(path));
-  std::string text(file.bytes(), '\0');
-  FL_TRY_STATUS(file.read(0, reinterpret_cast<std::byte*>(text.data()), text.size()));
-  std::vector<std::uint64_t> sectors;
-  const char* at = text.data();
-  const char* end = at + text.size();
-  while (at != end) {
-    std::uint64_t sector = 0;
-    const auto [next, error] = std::from_chars(at, end, sector);
-    if (error != std::errc() || (next != end && *next != '\n')) {
-      return base::fail(ErrorKind::kCorrupt, path + ": line " + std::to_string(sectors.size() + 1) +
-                                                 " is no sector number");
-    }
-    sectors.push_back(sector);
-    at = next == end ? end : next + 1;
+// The numbers of a list, one after the other; holds a page of it, however long it is.
+class SectorList {
+ public:
+  static base::Result<SectorList> open(const std::string& path) {
+    SectorList list;
+    FL_TRY(list.file_, InputFile::open(path));
+    list.path_ = path;
+    return list;
   }
-  return sectors;
+
+  // nullopt: the end.
+  base::Result<std::optional<std::uint64_t>> next() {
+    ++line_;
+    std::uint64_t number = 0;
+    bool digits = false;
+    for (;;) {
+      FL_TRY(const int c, get());
+      if (c < 0 && !digits) {
+        if (ended_line_) return std::nullopt;
+        return wrong();
+      }
+      ended_line_ = c == '\n';
+      if (c < 0) ended_line_ = true;
+      if (ended_line_) return digits ? base::Result<std::optional<std::uint64_t>>(number) : wrong();
+      const auto digit = static_cast<std::uint64_t>(c - '0');
+      if (c < '0' || c > '9' || number > (~std::uint64_t{0} - digit) / 10) return wrong();
+      number = number * 10 + digit;
+      digits = true;
+    }
+  }
+  std::uint64_t line() const noexcept { return line_; }
+
+ private:
+  std::unexpected<base::Error> wrong() const {
+    return base::fail(ErrorKind::kCorrupt,
+                      path_ + ": line " + std::to_string(line_) + " is no sector number");
+  }
+  // The next byte; -1: the end.
+  base::Result<int> get() {
+    if (at_ == filled_) {
+      filled_ = std::min<std::uint64_t>(page_.size(), file_.bytes() - read_);
+      at_ = 0;
+      if (filled_ == 0) return -1;
+      FL_TRY_STATUS(file_.read(read_, page_.data(), filled_));
+      read_ += filled_;
+    }
+    return static_cast<int>(page_[at_++]);
+  }
+
+  InputFile file_;
+  std::string path_;
+  std::vector<std::byte> page_{std::size_t{64} * 1024};
+  std::uint64_t read_ = 0;
+  std::uint64_t filled_ = 0;
+  std::uint64_t at_ = 0;
+  std::uint64_t line_ = 0;
+  bool ended_line_ = true;
+};
+
+base::Result<std::uint64_t> count_sectors(const std::string& path) {
+  FL_TRY(SectorList list, SectorList::open(path));
+  for (std::uint64_t count = 0;; ++count) {
+    FL_TRY(const auto sector, list.next());
+    if (!sector) return count;
+  }
 }
 
 // Digits and line ends only, as far as the first page shows.
 bool looks_like_sectors(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, 4096> page;
-  file.read(page.data(), page.size());
-  const auto count = static_cast<std::size_t>(file.gcount());
-  return count > 0 && std::all_of(page.begin(), page.begin() + static_cast<std::ptrdiff_t>(count),
-                                  [](char c) { return c == '\n' || (c >= '0' && c <= '9'); });
+  const auto file = InputFile::open(path);
+  if (!file) return false;
+  std::array<std::byte, 4096> page;
+  const std::uint64_t count = std::min<std::uint64_t>(page.size(), file->bytes());
+  if (count == 0 || !file->read(0, page.data(), count)) return false;
+  return std::all_of(page.begin(), page.begin() + static_cast<std::ptrdiff_t>(count),
+                     [](std::byte b) {
+                       const auto c = static_cast<char>(b);
+                       return c == '\n' || (c >= '0' && c <= '9');
+                     });
+}
+
+bool has_bytes(const std::string& path, std::uint64_t bytes) {
+  const auto file = InputFile::open(path);
+  return file && file->bytes() == bytes;
 }
 
 bool named(const std::string& path, const char* prefix) {
@@ -114,29 +173,31 @@ base::Result<IntegrityFiles> sort_out(std::span<const std::string> paths) {
     }
     return path;
   };
+  const auto named_list = [](const std::string& path) { return named(path, "sectors."); };
+  const auto named_data = [](const std::string& path) { return named(path, "read."); };
   IntegrityFiles files;
-  files.sectors = take([](const std::string& path) { return named(path, "sectors."); });
-  files.data = take([](const std::string& path) { return named(path, "read."); });
+  // A name counts where the content agrees, or where no content speaks for another.
+  files.sectors =
+      take([&](const std::string& p) { return named_list(p) && looks_like_sectors(p); });
+  if (files.sectors.empty()) files.sectors = take(named_list);
   if (files.sectors.empty()) files.sectors = take(looks_like_sectors);
   if (files.sectors.empty()) {
     return base::fail(ErrorKind::kInvalid,
                       "none of the three files is a list of sector numbers (sectors.PID)");
   }
-  if (files.data.empty()) {
-    FL_TRY(const auto sectors, read_sectors(files.sectors));
-    const std::uint64_t bytes = sectors.size() * kSector;
-    const auto fits = [bytes](const std::string& path) {
-      std::error_code error;
-      return std::filesystem::file_size(path, error) == bytes && !error;
-    };
-    if (std::count_if(rest.begin(), rest.end(), fits) > 1) {
-      return base::fail(base::Error(ErrorKind::kInvalid, rest[0] + " and " + rest[1] +
-                                                             " have the same size: which is the "
-                                                             "image does not show")
-                            .advise("name the other read.PID"));
-    }
-    files.data = take(fits);
+  FL_TRY(const std::uint64_t count, count_sectors(files.sectors));
+  const auto fits = [&](const std::string& path) { return has_bytes(path, count * kSector); };
+  const auto both = [&](const std::string& path) { return named_data(path) && fits(path); };
+  if (std::count_if(rest.begin(), rest.end(), fits) > 1 &&
+      std::count_if(rest.begin(), rest.end(), named_data) != 1) {
+    return base::fail(base::Error(ErrorKind::kInvalid, rest[0] + " and " + rest[1] +
+                                                           " have the same size: which is the "
+                                                           "image does not show")
+                          .advise("name the other read.PID"));
   }
+  files.data = take(both);
+  if (files.data.empty()) files.data = take(fits);
+  if (files.data.empty()) files.data = take(named_data);
   if (files.data.empty() || rest.size() != 1) {
     return base::fail(ErrorKind::kInvalid,
                       "none of the files holds 512 bytes for each line of " + files.sectors);
@@ -146,19 +207,22 @@ base::Result<IntegrityFiles> sort_out(std::span<const std::string> paths) {
 }
 
 base::Result<IntegrityResult> compare(const IntegrityFiles& files) {
-  FL_TRY(const auto sectors, read_sectors(files.sectors));
+  FL_TRY(const std::uint64_t count, count_sectors(files.sectors));
+  FL_TRY(SectorList sectors, SectorList::open(files.sectors));
   FL_TRY(const InputFile data, InputFile::open(files.data));
   FL_TRY(const InputFile image, InputFile::open(files.image));
-  if (data.bytes() != sectors.size() * kSector) {
+  if (data.bytes() != count * kSector) {
     return base::fail(ErrorKind::kCorrupt, files.data + " has " + std::to_string(data.bytes()) +
                                                " bytes, but " + files.sectors + " lists " +
-                                               std::to_string(sectors.size()) + " sectors");
+                                               std::to_string(count) + " sectors");
   }
   IntegrityResult result;
   std::array<std::byte, kSector> got;
   std::array<std::byte, kSector> want;
-  for (; result.records < sectors.size(); ++result.records) {
-    const std::uint64_t sector = sectors[result.records];
+  for (; result.records < count; ++result.records) {
+    FL_TRY(const auto listed, sectors.next());
+    if (!listed) return base::fail(ErrorKind::kCorrupt, files.sectors + " changed meanwhile");
+    const std::uint64_t sector = *listed;
     if (sector >= image.bytes() / kSector) {
       return base::fail(ErrorKind::kCorrupt,
                         files.sectors + ": line " + std::to_string(result.records + 1) +

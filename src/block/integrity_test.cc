@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "block/integrity.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -154,6 +156,56 @@ TEST_F(IntegrityTest, ALastLineWithoutItsEndCounts) {
   const auto result = check();
   ASSERT_TRUE(result);
   EXPECT_EQ(result->matched, 4u);
+}
+
+TEST_F(IntegrityTest, AnImageNamedLikeDataIsToldApartBySize) {
+  std::vector<std::string> paths{folder_ / "read.img", sectors_, data_};
+  std::filesystem::rename(image_, paths[0]);
+  std::sort(paths.begin(), paths.end());
+  do {
+    const auto result = check(paths);
+    ASSERT_TRUE(result) << result.error().message();
+    EXPECT_TRUE(result->good());
+  } while (std::next_permutation(paths.begin(), paths.end()));
+}
+
+TEST_F(IntegrityTest, AnImageNamedLikeAListIsToldApartByContent) {
+  std::vector<std::string> paths{folder_ / "sectors.img", sectors_, data_};
+  std::filesystem::rename(image_, paths[0]);
+  std::sort(paths.begin(), paths.end());
+  do {
+    const auto result = check(paths);
+    ASSERT_TRUE(result) << result.error().message();
+    EXPECT_TRUE(result->good());
+  } while (std::next_permutation(paths.begin(), paths.end()));
+}
+
+TEST_F(IntegrityTest, AHugeListTakesNoMemory) {
+  std::filesystem::resize_file(sectors_, std::uint64_t{1} << 40);  // zeros behind four lines
+  const auto result = check();
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message().find("line 5 is no sector number"), std::string::npos)
+      << result.error().message();
+}
+
+TEST_F(IntegrityTest, AListLongerThanAPageIsReadWhole) {
+  std::vector<std::uint64_t> many(50'000);
+  for (std::size_t i = 0; i < many.size(); ++i) many[i] = i * 7 % 64;
+  write_lists(many);
+  const auto result = check();
+  ASSERT_TRUE(result) << result.error().message();
+  EXPECT_EQ(result->matched, many.size());
+}
+
+TEST_F(IntegrityTest, FifosAndDevicesAreErrorsAndNotWaitedFor) {
+  const std::string fifo = folder_ / "fifo";
+  const std::string named = folder_ / "sectors.fifo";
+  for (const auto& path : {fifo, named}) ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  for (const std::string& odd : {fifo, named, std::string("/dev/zero"), std::string("/dev/null")}) {
+    EXPECT_FALSE(check({odd, data_, image_})) << odd;
+    EXPECT_FALSE(check({sectors_, odd, image_})) << odd;
+    EXPECT_FALSE(check({sectors_, data_, odd})) << odd;
+  }
 }
 
 TEST_F(IntegrityTest, MissingFilesAndFoldersAreErrors) {

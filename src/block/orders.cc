@@ -28,11 +28,12 @@ void Orders::signal() noexcept {
 }
 
 void Orders::adopt(std::unique_ptr<ClientPort> port) {
-  give([&](Batch& batch) { batch.adopt.push_back(std::move(port)); });
+  const std::uint32_t client = port->identity().number;
+  give([&](Batch& batch) { batch.moves.push_back({client, std::move(port)}); });
 }
 
 void Orders::drop(std::uint32_t client) {
-  give([&](Batch& batch) { batch.drop.push_back(client); });
+  give([&](Batch& batch) { batch.moves.push_back({client, nullptr}); });
 }
 
 void Orders::drain() {

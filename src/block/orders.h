@@ -22,9 +22,13 @@ namespace fairlead::block {
 
 class Orders {
  public:
+  // A client comes, with its port, or leaves.
+  struct Move {
+    std::uint32_t client = 0;
+    std::unique_ptr<ClientPort> port;  // none: it leaves
+  };
   struct Batch {
-    std::vector<std::unique_ptr<ClientPort>> adopt;
-    std::vector<std::uint32_t> drop;
+    std::vector<Move> moves;  // in the order given: who comes may need the seat of who left before
     bool drain = false;
     bool halt = false;
     bool wants_stats = false;

@@ -33,11 +33,13 @@ TEST(Orders, AreTakenOnceInTheOrderTheyWereGiven) {
   EXPECT_TRUE(orders.waiting());
   EXPECT_TRUE(signalled(orders));
   const auto batch = orders.take();
-  EXPECT_EQ(batch.drop, (std::vector<std::uint32_t>{5, 3}));
+  ASSERT_EQ(batch.moves.size(), 2u);
+  EXPECT_EQ(batch.moves[0].client, 5u);
+  EXPECT_EQ(batch.moves[1].client, 3u);
   EXPECT_TRUE(batch.drain);
   EXPECT_FALSE(batch.halt);
   EXPECT_FALSE(orders.waiting());
-  EXPECT_TRUE(orders.take().drop.empty());
+  EXPECT_TRUE(orders.take().moves.empty());
 }
 
 TEST(Orders, LookOnlySignals) {

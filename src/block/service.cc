@@ -65,7 +65,7 @@ RunEnd Service::run() {
       polling_ = false;
       continue;
     }
-    const bool at_rest = fair_.pending() == 0 && fair_.in_flight() == 0;
+    const bool at_rest = fair_.in_flight() == 0 && (fair_.pending() == 0 || drained_long_enough());
     if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) ||
         (state_ == State::kServing && idle_.expired())) {
       break;
@@ -84,6 +84,7 @@ RunEnd Service::run() {
 // One look at everything.  True: there was something to do.
 bool Service::turn() {
   bool busy = orders_.waiting() && obey();
+  if (!standing_.empty()) seat_standing();
   busy |= intake();
   busy |= dispatch();
   reads_.submit();
@@ -96,34 +97,56 @@ bool Service::turn() {
 
 bool Service::obey() {
   Orders::Batch batch = orders_.take();
-  for (auto& port : batch.adopt) admit(std::move(port));
-  for (const std::uint32_t number : batch.drop) {
-    for (ClientIndex index = 0; index < seats_.size(); ++index) {
-      const ClientPort* port = seats_[index].port.get();
-      if (port != nullptr && port->identity().number == number) dismiss(index);
+  for (Orders::Move& move : batch.moves) {
+    if (move.port) {
+      standing_.push_back(std::move(move.port));
+      seat_standing();
+    } else {
+      leave(move.client);
     }
   }
-  if (batch.drain && state_ == State::kServing) state_ = State::kDraining;
+  if (batch.drain && state_ == State::kServing) {
+    state_ = State::kDraining;
+    drain_end_ns_ = clock_.now_ns() + kDrainNs;
+  }
   if (batch.halt) state_ = State::kHalted;
   if (batch.wants_stats) orders_.answer_stats(collect());
   return true;
 }
 
-void Service::admit(std::unique_ptr<ClientPort> port) {
-  const auto index = fair_.add(port->identity().weight, port->slots());
-  if (!index) {
-    events_.fault(port->identity().number, "no seat is free");
-    return;
+// A seat is free again when the last read of who sat there has come back from the device.
+void Service::seat_standing() {
+  while (!standing_.empty() && fair_.clients() < limits_.clients) {
+    const ClientPort& first = *standing_.front();
+    const auto index = fair_.add(first.identity().weight, first.slots());
+    if (!index) return;
+    std::unique_ptr<ClientPort> port = std::move(standing_.front());
+    standing_.erase(standing_.begin());
+    admit(*index, std::move(port));
   }
-  const std::uint64_t token = token_of(*index, port->identity().number);
+}
+
+void Service::leave(std::uint32_t number) {
+  const auto is_it = [number](const ClientPort* port) {
+    return port != nullptr && port->identity().number == number;
+  };
+  std::erase_if(standing_, [&](const auto& port) { return is_it(port.get()); });
+  for (ClientIndex index = 0; index < seats_.size(); ++index) {
+    if (is_it(seats_[index].port.get())) dismiss(index);
+  }
+}
+
+void Service::admit(ClientIndex index, std::unique_ptr<ClientPort> port) {
+  const std::uint64_t token = token_of(index, port->identity().number);
   if (!reads_.engine().watch(port->doorbell_fd(), token)) {
-    fair_.remove(*index, [](std::uint32_t) {});
-    events_.fault(port->identity().number, "its doorbell cannot be watched");
+    fair_.remove(index, [](std::uint32_t) {});
+    events_.fault(
+        {port->identity().number, port->identity().peer, "its doorbell cannot be watched"});
     return;
   }
   ++totals_.clients_seen;
-  seats_[*index].port = std::move(port);
-  activate(*index);
+  seats_[index].port = std::move(port);
+  activate(index);
 }
 
 // What the client still has at the device is finished later, for nobody.
@@ -141,10 +164,11 @@ void Service::dismiss(ClientIndex index) {
 }
 
 void Service::fault(ClientIndex index, const char* why) {
-  const std::uint32_t number = seats_[index].port->identity().number;
+  const ClientIdentity& identity = seats_[index].port->identity();
+  const Fault fault{identity.number, identity.peer, why};
   ++totals_.faults;
   dismiss(index);
-  events_.fault(number, why);
+  events_.fault(fault);
 }
 
 // ---- requests ----
@@ -225,7 +249,12 @@ void Service::identify(ClientPort& port, std::uint32_t slot) {
   std::memcpy(port.data(slot), &geometry, sizeof geometry);
 }
 
+bool Service::drained_long_enough() const noexcept {
+  return state_ == State::kDraining && clock_.now_ns() >= drain_end_ns_;
+}
+
 bool Service::dispatch() {
+  if (drained_long_enough()) return false;
   bool busy = false;
   while (fair_.pending() > 0 && reads_.has_room()) {
     const auto pick = fair_.next(now_ns_);

@@ -48,9 +48,16 @@ enum class RunEnd : std::uint8_t { kDrained, kHalted, kIdle };
 
 class Service {
  public:
+  static constexpr std::int64_t kDrainNs = base::kNanosPerSecond;
+
   // What the service tells, from its own thread; must not block.
+  struct Fault {
+    std::uint32_t client = 0;
+    shm::PeerIdentity peer;
+    const char* why = "";  // one of a few, so that it can be counted by
+  };
   struct Events {
-    std::function<void(std::uint32_t client, const char* why)> fault;
+    std::function<void(const Fault&)> fault;
     std::function<void(ImageChange)> image_changed;
   };
 
@@ -63,9 +70,10 @@ class Service {
   // Orders, from any thread.
   void adopt(std::unique_ptr<ClientPort> port) { orders_.adopt(std::move(port)); }
   void drop(std::uint32_t client) { orders_.drop(client); }
-  void drain() { orders_.drain(); }  // answers what has been taken, then ends
-  void halt() { orders_.halt(); }    // ends at once
-  void look() { orders_.look(); }    // at the clock, for clocks that jump
+  // Answers what has been taken, then ends; after kDrainNs only what is at the device.
+  void drain() { orders_.drain(); }
+  void halt() { orders_.halt(); }  // ends at once
+  void look() { orders_.look(); }  // at the clock, for clocks that jump
 
   // Waits for the running service's answer; after run() the final figures.
   ServiceStats stats() { return orders_.ask_stats(); }
@@ -82,7 +90,9 @@ class Service {
 
   bool turn();
   bool obey();
-  void admit(std::unique_ptr<ClientPort> port);
+  void admit(disk::ClientIndex index, std::unique_ptr<ClientPort> port);
+  void leave(std::uint32_t number);
+  void seat_standing();
   void dismiss(disk::ClientIndex index);
   void fault(disk::ClientIndex index, const char* why);
 
@@ -90,6 +100,7 @@ class Service {
   int take_from(disk::ClientIndex index);
   void accept(disk::ClientIndex index, std::uint32_t slot);
   void identify(ClientPort& port, std::uint32_t slot);
+  bool drained_long_enough() const noexcept;
   bool dispatch();
   bool reap();
   void heard(std::uint64_t token, bool still_watched);
@@ -122,6 +133,7 @@ class Service {
   shm::AdaptivePoll poll_;
   CoreFollower core_;
   std::vector<Seat> seats_;
+  std::vector<std::unique_ptr<ClientPort>> standing_;  // until reads of who sat there have ended
   std::vector<disk::ClientIndex> active_;
   std::vector<disk::ClientIndex> answered_;
   ServiceStats totals_;
@@ -130,6 +142,7 @@ class Service {
   std::int64_t now_ns_ = 0;
   std::int64_t started_ns_ = 0;
   std::int64_t looked_ns_ = 0;
+  std::int64_t drain_end_ns_ = 0;  // while draining
 
   // Between threads.
   Orders orders_;

@@ -10,10 +10,13 @@
 #include <cerrno>
 #include <future>
 #include <mutex>
+#include <new>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/units.h"
 #include "block/client_port.h"
 #include "shm/peer_acceptor.h"
 #include "shm/ring_segment.h"
@@ -32,6 +35,21 @@ std::uint64_t fresh_generation() noexcept {
     value = static_cast<std::uint64_t>(base::monotonic_ns());
   }
   return value | 1;
+}
+
+base::Error no_memory(const ServiceLimits& limits) {
+  return base::Error(ErrorKind::kLimit,
+                     "no memory for a cache of " + base::format_bytes(limits.cache_bytes) +
+                         " and the bookkeeping of " + std::to_string(limits.clients) +
+                         " clients with " + std::to_string(limits.slots) + " requests each")
+      .advise("lower the cache or these limits");
+}
+
+// The ring, and what a port and the kernel keep besides.
+std::uint64_t client_bytes(const shm::RingSizes& sizes) noexcept {
+  constexpr std::uint64_t kOfSlot = 2 * sizeof(abi::BlockRequest) + sizeof(std::int64_t);
+  constexpr std::uint64_t kOfClient = std::uint64_t{16} * 1024;
+  return shm::ring_segment_bytes(sizes) + sizes.slot_count * kOfSlot + kOfClient;
 }
 
 const char* describe(ImageChange change) noexcept {
@@ -55,8 +73,8 @@ class ServiceHost::Desk final : public shm::RegistrationHandler {
       : options_(std::move(options)),
         clock_(clock),
         service_(std::move(image), options_.limits, clock,
-                 {.fault = [this](std::uint32_t client, const char* why) { ended(client, why); },
-                  .image_changed = [this](ImageChange change) { say(describe(change)); }}) {}
+                 {.fault = [this](const Service::Fault& fault) { ended(fault); },
+                  .image_changed = [this](ImageChange change) { noticed(change); }}) {}
 
   base::Status listen();
   base::Result<HostEnd> serve();
@@ -71,11 +89,16 @@ class ServiceHost::Desk final : public shm::RegistrationHandler {
   void on_stop(shm::SendReport send) override;
 
  private:
+  base::Status start_service();
   void run_service(std::promise<base::Status>& started);
   base::Status control();
-  void ended(std::uint32_t client, const char* why);
-  void say(std::string_view text) const {
-    if (options_.log) options_.log(text);
+  base::Status room_for(const shm::PeerIdentity& peer, std::uint64_t bytes) const;
+  base::Result<shm::Admission> admit(ClientIdentity identity, const shm::RingSizes& sizes);
+  void ended(const Service::Fault& fault);
+  void noticed(ImageChange change);
+  void tell_news();
+  void say(std::string_view key, std::string_view text) const {
+    if (options_.log) options_.log(key, text);
   }
 
   const HostOptions options_;
@@ -85,10 +108,21 @@ class ServiceHost::Desk final : public shm::RegistrationHandler {
   const std::uint64_t generation_ = fresh_generation();
 
   // Belong to the control thread.
+  struct Member {
+    uid_t uid = 0;
+    std::uint64_t bytes = 0;
+  };
   std::uint32_t next_client_ = 1;
-  std::uint32_t connected_ = 0;
+  std::unordered_map<std::uint32_t, Member> members_;  // by number
+  std::uint64_t member_bytes_ = 0;
   base::Fd segment_;   // of the client being welcomed
   base::Fd doorbell_;  // likewise
+
+  // What the service thread has to tell: it must not wait for whoever reads the log.  At most one
+  // fault of each client and one of each change wait.
+  std::mutex news_mutex_;
+  std::vector<Service::Fault> faults_;
+  std::vector<ImageChange> changes_;
 
   // Who asked to stop waits for the final report.
   std::mutex askers_mutex_;
@@ -124,8 +158,16 @@ base::Result<HostEnd> ServiceHost::Desk::serve() {
   return HostEnd{how_, service_.stats()};
 }
 
+base::Status ServiceHost::Desk::start_service() {
+  try {
+    return service_.start();
+  } catch (const std::bad_alloc&) {
+    return base::fail(no_memory(options_.limits));
+  }
+}
+
 void ServiceHost::Desk::run_service(std::promise<base::Status>& started) {
-  base::Status status = service_.start();
+  base::Status status = start_service();
   const bool serves = status.has_value();
   started.set_value(std::move(status));
   if (!serves) return;
@@ -152,6 +194,7 @@ base::Status ServiceHost::Desk::control() {
     }
     if (files[1].revents != 0 && options_.on_signal && options_.on_signal()) service_.drain();
     FL_TRY(const bool more, acceptor_->turn(0));
+    tell_news();
     if (!more) return {};
     // The client has its copies now; ours would keep its memory beyond its death.
     segment_.reset();
@@ -161,20 +204,47 @@ base::Status ServiceHost::Desk::control() {
 
 base::Result<shm::Admission> ServiceHost::Desk::on_hello(const shm::PeerIdentity& peer,
                                                          const abi::ControlHello& hello) {
-  if (connected_ >= options_.limits.clients) {
-    return base::fail(ErrorKind::kLimit, "the service is full: " + std::to_string(connected_) +
-                                             " clients are connected");
-  }
   const shm::RingSizes wanted{hello.slots, sizeof(abi::BlockRequest), sizeof(abi::BlockResponse),
                               hello.data_bytes};
   const auto sizes = shm::clamp_sizes(wanted, options_.limits.slots, options_.limits.data_bytes);
+  FL_TRY_STATUS(room_for(peer, client_bytes(sizes)));
   const std::uint32_t weight = std::min(hello.weight, options_.limits.weight);
-  ClientIdentity identity{next_client_, weight, peer, hello.name};
+  try {
+    return admit({next_client_, weight, peer, hello.name}, sizes);
+  } catch (const std::bad_alloc&) {
+    return base::fail(ErrorKind::kLimit, "the service has no memory for another client");
+  }
+}
+
+base::Status ServiceHost::Desk::room_for(const shm::PeerIdentity& peer, std::uint64_t bytes) const {
+  if (members_.size() >= options_.limits.clients) {
+    return base::fail(ErrorKind::kLimit, "the service is full: " + std::to_string(members_.size()) +
+                                             " clients are connected");
+  }
+  const auto of_user = std::count_if(members_.begin(), members_.end(), [&](const auto& member) {
+    return member.second.uid == peer.uid;
+  });
+  if (static_cast<std::uint32_t>(of_user) >= options_.clients_per_uid) {
+    return base::fail(ErrorKind::kLimit, "the service is full: user " + std::to_string(peer.uid) +
+                                             " has " + std::to_string(of_user) + " clients");
+  }
+  if (bytes > options_.client_bytes || member_bytes_ > options_.client_bytes - bytes) {
+    return base::fail(
+        ErrorKind::kLimit,
+        "the service has no memory for another client: " + base::format_bytes(member_bytes_) +
+            " of " + base::format_bytes(options_.client_bytes) + " are taken");
+  }
+  return {};
+}
+
+base::Result<shm::Admission> ServiceHost::Desk::admit(ClientIdentity identity,
+                                                      const shm::RingSizes& sizes) {
+  const uid_t uid = identity.peer.uid;
   FL_TRY(auto port, ClientPort::create(std::move(identity), sizes, generation_));
   FL_TRY(doorbell_, port->copy_doorbell_fd());
   segment_ = port->release_segment_fd();
-  ++next_client_;
-  ++connected_;
+  members_[next_client_++] = {uid, client_bytes(sizes)};
+  member_bytes_ += client_bytes(sizes);
   const shm::Admission admission{.client = port->identity().number,
                                  .generation = generation_,
                                  .segment_bytes = port->segment_bytes(),
@@ -185,13 +255,17 @@ base::Result<shm::Admission> ServiceHost::Desk::on_hello(const shm::PeerIdentity
 }
 
 void ServiceHost::Desk::on_hangup(std::uint32_t client) {
-  --connected_;
+  const auto member = members_.find(client);
+  member_bytes_ -= member->second.bytes;
+  members_.erase(member);
   service_.drop(client);
 }
 
 void ServiceHost::Desk::on_fault(const shm::PeerFault& fault) {
-  say("ended a connection of pid " + std::to_string(fault.peer.pid) + " (uid " +
-      std::to_string(fault.peer.uid) + "): " + fault.error.message());
+  const std::string uid = std::to_string(fault.peer.uid);
+  say("connections of uid " + uid + ": " + std::string(base::name(fault.error.kind())),
+      "ended a connection of pid " + std::to_string(fault.peer.pid) + " (uid " + uid +
+          "): " + fault.error.message());
 }
 
 std::string ServiceHost::Desk::on_status() { return report(service_.stats()); }
@@ -204,9 +278,40 @@ void ServiceHost::Desk::on_stop(shm::SendReport send) {
 }
 
 // On the service thread.
-void ServiceHost::Desk::ended(std::uint32_t client, const char* why) {
-  say("ended client " + std::to_string(client) + ": " + why);
-  acceptor_->detach(client);
+void ServiceHost::Desk::ended(const Service::Fault& fault) {
+  {
+    const std::lock_guard lock(news_mutex_);
+    faults_.push_back(fault);
+  }
+  acceptor_->detach(fault.client);
+}
+
+// On the service thread.
+void ServiceHost::Desk::noticed(ImageChange change) {
+  {
+    const std::lock_guard lock(news_mutex_);
+    if (std::find(changes_.begin(), changes_.end(), change) == changes_.end()) {
+      changes_.push_back(change);
+    }
+  }
+  acceptor_->wake();
+}
+
+void ServiceHost::Desk::tell_news() {
+  std::vector<Service::Fault> faults;
+  std::vector<ImageChange> changes;
+  {
+    const std::lock_guard lock(news_mutex_);
+    faults.swap(faults_);
+    changes.swap(changes_);
+  }
+  for (const Service::Fault& fault : faults) {
+    const std::string uid = std::to_string(fault.peer.uid);
+    say("clients of uid " + uid + ": " + fault.why,
+        "ended client " + std::to_string(fault.client) + " of pid " +
+            std::to_string(fault.peer.pid) + " (uid " + uid + "): " + fault.why);
+  }
+  for (const ImageChange change : changes) say(describe(change), describe(change));
 }
 
 ServiceHost::ServiceHost(std::unique_ptr<Desk> desk) : desk_(std::move(desk)) {}
@@ -214,9 +319,14 @@ ServiceHost::~ServiceHost() = default;
 
 base::Result<std::unique_ptr<ServiceHost>> ServiceHost::create(Image image, HostOptions options,
                                                                const base::Clock& clock) {
-  auto desk = std::make_unique<Desk>(std::move(image), std::move(options), clock);
-  FL_TRY_STATUS(desk->listen());
-  return std::unique_ptr<ServiceHost>(new ServiceHost(std::move(desk)));
+  const ServiceLimits limits = options.limits;
+  try {
+    auto desk = std::make_unique<Desk>(std::move(image), std::move(options), clock);
+    FL_TRY_STATUS(desk->listen());
+    return std::unique_ptr<ServiceHost>(new ServiceHost(std::move(desk)));
+  } catch (const std::bad_alloc&) {
+    return base::fail(no_memory(limits));
+  }
 }
 
 base::Result<HostEnd> ServiceHost::serve() { return desk_->serve(); }

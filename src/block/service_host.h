@@ -26,11 +26,13 @@ namespace fairlead::block {
 struct HostOptions {
   std::string socket_path;
   ServiceLimits limits;
-  std::uint32_t clients_per_uid = 1000;
-  int signal_fd = -1;                   // readable: on_signal() is called
-  std::function<bool()> on_signal;      // true: drain; called on the control thread
+  std::uint32_t clients_per_uid = 1000;  // fewer than limits.clients, or nobody else gets a seat
+  std::uint64_t client_bytes = ~std::uint64_t{0};  // of all clients' rings and what they cost here
+  int signal_fd = -1;                              // readable: on_signal() is called
+  std::function<bool()> on_signal;                 // true: drain; called on the control thread
   std::function<base::Status()> ready;  // both threads run, clients may come: last chance to fail
-  std::function<void(std::string_view)> log;
+  // On the control thread.  `key` stands for what repeats.
+  std::function<void(std::string_view key, std::string_view text)> log;
 };
 
 struct HostEnd {

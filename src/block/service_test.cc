@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A whole service in this process: registration, rings, device, cache, end.
+//
+// Long because: every case needs the one fixture, which starts a service under each engine.
 #include "block/service.h"
 
 #include <poll.h>
@@ -474,6 +476,27 @@ TEST_P(ServiceTest, AWeightIsGivenUpToItsLimit) {
     given.insert(client["weight"].get<std::uint32_t>());
   }
   EXPECT_EQ(given, (std::multiset<std::uint32_t>{2, 3, 3}));
+}
+
+// The next one comes while the service still hears that the last has left, with a read at the
+// device.
+TEST_P(ServiceTest, OneSeatServesManyOneAfterTheOther) {
+  ServiceLimits one = limits();
+  one.clients = 1;
+  one.cache_bytes = 0;
+  start(one, real_);
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    auto front = RawFront::connect(service_->socket(), 4, 512);
+    ASSERT_TRUE(front) << i << ": " << front.error().message();
+    front->push(front->read_of(0, i));
+    front->publish();
+    abi::BlockResponse response{};
+    ASSERT_TRUE(eventually([&] { return front->take(std::span(&response, 1)) == 1; })) << i;
+    EXPECT_EQ(response.status, abi::BlockStatus::kOk);
+    for (std::uint32_t slot = 0; slot < 4; ++slot) front->push(front->read_of(slot, i + slot));
+    front->publish();
+  }
+  EXPECT_EQ(service_->stop().totals.faults, 0u);
 }
 
 TEST_P(ServiceTest, AClientOutlivesRestartsAndEveryReadEndsOnce) {

@@ -5,6 +5,7 @@
 // Thread-safety: one thread owns it; its clients may be anywhere.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -32,7 +33,7 @@ class TestService {
     HostOptions options;
     options.socket_path = socket_;
     options.limits = limits;
-    options.log = [this](std::string_view text) {
+    options.log = [this](std::string_view, std::string_view text) {
       const std::lock_guard lock(mutex_);
       said_.emplace_back(text);
     };
@@ -99,12 +100,14 @@ class TestService {
   }
   HostEnd end() { return ended_.get(); }
 
+  // The control thread says it, soon.
   bool said(const std::string& part) {
-    const std::lock_guard lock(mutex_);
-    for (const auto& line : said_) {
-      if (line.find(part) != std::string::npos) return true;
-    }
-    return false;
+    return eventually([&] {
+      const std::lock_guard lock(mutex_);
+      return std::any_of(said_.begin(), said_.end(), [&](const std::string& line) {
+        return line.find(part) != std::string::npos;
+      });
+    });
   }
 
  private:

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,10 +14,12 @@
 #include <fstream>
 #include <functional>
 #include <new>
+#include <sstream>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/file.h"
 #include "daemon/stop.h"
 
 namespace fairlead::daemon {
@@ -239,6 +242,66 @@ TEST_F(LockTest, StopHitsNobodyElse) {
   EXPECT_EQ(await_end(path_, kShort).error().kind(), ErrorKind::kTimeout);
   int status = 0;
   EXPECT_EQ(::waitpid(innocent, &status, WNOHANG), 0) << "killed an innocent process";
+}
+
+// Root stops a service in a user's folder; whom the user has named there is not for root to kill.
+TEST_F(LockTest, StopInAUsersFolderHitsOnlyThatUsersHolder) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  constexpr uid_t kUser = 65534;
+  ASSERT_EQ(::chown(folder_.c_str(), kUser, kUser), 0);
+  const auto become_user = [] {
+    if (::setgid(kUser) != 0 || ::setuid(kUser) != 0) ::_exit(8);
+  };
+  const auto named = [&](pid_t innocent) {
+    const pid_t holder = hold([&] {
+      const auto stat = base::read_file("/proc/" + std::to_string(innocent) + "/stat", 4096);
+      std::istringstream fields(stat->substr(stat->rfind(')') + 2));
+      std::string field;
+      for (int i = 3; i <= 22; ++i) fields >> field;
+      std::ofstream(path_) << innocent << ' ' << field << '\n';
+      wait_for_ever();
+    });
+    while (!(*LockFile::holder(path_))->process ||
+           (*LockFile::holder(path_))->process->pid != innocent) {
+      ::sched_yield();
+    }
+    const auto ending = await_end(path_, kShort);
+    ::kill(holder, SIGKILL);
+    status_of(holder);
+    return ending ? base::Error(ErrorKind::kIo, "it was stopped") : ending.error();
+  };
+  const pid_t of_root = run(wait_for_ever);
+  const auto other = named(of_root);
+  EXPECT_EQ(other.kind(), ErrorKind::kDenied) << other.message();
+  EXPECT_NE(other.message().find("runs as user 0"), std::string::npos) << other.message();
+  EXPECT_EQ(::kill(of_root, 0), 0);
+
+  const pid_t no_holder = run([&] {
+    become_user();
+    ::prctl(PR_SET_DUMPABLE, 1);
+    wait_for_ever();
+  });
+  const auto users = [&] {
+    return *base::read_file("/proc/" + std::to_string(no_holder) + "/status", 4096);
+  };
+  while (users().find("Uid:\t65534\t65534") == std::string::npos) ::sched_yield();
+  const auto idle = named(no_holder);
+  EXPECT_EQ(idle.kind(), ErrorKind::kDenied) << idle.message();
+  EXPECT_NE(idle.message().find("does not have that file open"), std::string::npos)
+      << idle.message();
+  for (const pid_t innocent : {of_root, no_holder}) {
+    int status = 0;
+    EXPECT_EQ(::waitpid(innocent, &status, WNOHANG), 0) << "killed an innocent process";
+  }
+
+  const pid_t honest = hold([&] {
+    become_user();
+    wait_for_ever();
+  });
+  while (await_end(path_, kShort).value_or(Ending::kNotRunning) != Ending::kTerminated) {
+    ::sched_yield();  // it has not become the user yet
+  }
+  EXPECT_EQ(WTERMSIG(status_of(honest)), SIGTERM);
 }
 
 }  // namespace

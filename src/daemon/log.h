@@ -6,8 +6,12 @@
 //     <4>client 7: …           when stderr is the journal, which has time and level itself
 //
 // Thread-safety: all calls from any thread; a mutex and a write(2), so never on the data path.
+// Never waits for who reads it: what a full pipe or socket does not take is counted, and said when
+// there is room again.
 // Bounded: limited() writes a key's first line, then at most one in `interval_ns`, with the number
-// left out since; at most kMaxKeys keys are told apart, later ones share one.
+// left out since.  A key is forgotten after that time; of more than kMaxKeys the oldest is, and
+// none shares its silence with another.  So let a key say what repeats and from whom, and hold
+// nothing that a peer can choose.
 // What comes from outside cannot forge lines: control characters are written as '?'.
 #pragma once
 
@@ -58,11 +62,14 @@ class Log {
     Level level = Level::kInfo;
   };
   void put(Level level, std::string_view text, std::uint64_t left_out);
+  void write_line(std::string_view line);
+  void forget_old(std::int64_t now_ns);
 
   const base::Clock& clock_;
   LogOptions options_;
   std::mutex mutex_;
   std::map<std::string, Repeats, std::less<>> keys_;
+  std::uint64_t lost_ = 0;  // lines that nobody took
 };
 
 }  // namespace fairlead::daemon

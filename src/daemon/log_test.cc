@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <climits>
 #include <cstdlib>
 #include <regex>
 #include <thread>
@@ -85,15 +87,52 @@ TEST_F(LogTest, RepeatsAreCountedNotShown) {
   EXPECT_EQ(said(), "<4>user 7 (and 1 times more, not shown)\n") << "nothing is lost at the end";
 }
 
-TEST_F(LogTest, KeysAreBounded) {
+TEST_F(LogTest, NoKeyIsSilencedByOthers) {
+  Log log(clock_, options());
+  for (std::size_t i = 0; i < 3 * Log::kMaxKeys; ++i) {
+    const std::string text = "x" + std::to_string(i);
+    log.limited(Level::kInfo, text, text);
+    log.limited(Level::kInfo, text, text);
+    ASSERT_NE(said().find("<6>" + text + "\n"), std::string::npos) << i;
+  }
+}
+
+TEST_F(LogTest, WhatAForgottenKeyLeftOutIsSaid) {
   Log log(clock_, options());
   std::string all;
-  for (std::size_t i = 0; i < 3 * Log::kMaxKeys; ++i) {
-    log.limited(Level::kInfo, "key " + std::to_string(i), "x");
-    if (i % 100 == 0) all += said();
+  for (std::size_t i = 0; i < 2 * Log::kMaxKeys; ++i) {
+    for (int times = 0; times < 3; ++times) {
+      log.limited(Level::kInfo, "key " + std::to_string(i), "x");
+    }
+    all += said();
   }
-  all += said();
-  EXPECT_EQ(all.size(), Log::kMaxKeys * std::string_view("<6>x\n").size());
+  std::size_t told = 0;
+  for (std::size_t at = 0; (at = all.find("(and 2 times more", at)) != std::string::npos; ++at) {
+    ++told;
+  }
+  EXPECT_EQ(told, Log::kMaxKeys);
+}
+
+TEST_F(LogTest, AFullPipeIsNotWaitedForAndWhatIsLostIsCounted) {
+  ASSERT_EQ(::fcntl(write_.get(), F_SETFL, 0), 0);  // blocking: a write would hang
+  const std::string text(500, 'x');
+  constexpr std::size_t kLines = 1000;
+  std::size_t seen = 0;
+  Log log(clock_, options());
+  for (std::size_t i = 0; i < kLines; ++i) log.write(Level::kInfo, text);
+  for (std::string part = said(); !part.empty(); part = said()) {
+    seen += static_cast<std::size_t>(std::count(part.begin(), part.end(), '\n'));
+  }
+  ASSERT_LT(seen, kLines);
+  log.write(Level::kInfo, "again");
+  EXPECT_EQ(said(), "<4>" + std::to_string(kLines - seen) +
+                        " lines before this one are lost: nobody read them\n<6>again\n");
+}
+
+TEST_F(LogTest, ALineIsCutBeforeItCouldFillAPipeByHalves) {
+  Log log(clock_, options());
+  log.write(Level::kInfo, std::string(100'000, 'x'));
+  EXPECT_LT(said().size(), std::size_t{PIPE_BUF});
 }
 
 TEST_F(LogTest, ThreadsDoNotMixTheirLines) {

@@ -125,8 +125,11 @@ Result<Streams> open_streams(const std::string& log_path) {
   return Streams{std::move(null), std::move(log)};
 }
 
-// In the daemon.  What is needed is open already, so nothing here fails.
+// In the daemon.  What is needed is open already, so nothing here fails.  A kept descriptor below 3
+// would be replaced by the streams: base::hold_standard_streams() in main keeps them apart.
 void settle_in(const Streams& streams, std::vector<int> kept) {
+  FL_CHECK(std::none_of(kept.begin(), kept.end(),
+                        [](int fd) { return fd >= 0 && fd <= STDERR_FILENO; }));
   FL_CHECK(::dup2(streams.null.get(), STDIN_FILENO) >= 0);
   FL_CHECK(::dup2(streams.log.get(), STDOUT_FILENO) >= 0);
   FL_CHECK(::dup2(streams.log.get(), STDERR_FILENO) >= 0);

@@ -55,7 +55,7 @@ constexpr AllowedCall kBase[] = {
     {"getrusage"}, {"sysinfo"},
     // open files; malloc and the C library read a few of /proc and /sys
     {"read"}, {"write"}, {"readv"}, {"writev"}, {"pread64"}, {"pwrite64"}, {"lseek"}, {"close"},
-    {"fstat"}, {"newfstatat"}, {"fcntl"}, {"openat", 2, kWriting, O_RDONLY},
+    {"fstat"}, {"newfstatat"}, {"fcntl"}, {"poll"}, {"ppoll"}, {"openat", 2, kWriting, O_RDONLY},
     // the end
     {"exit"}, {"exit_group"},
 };
@@ -63,7 +63,7 @@ constexpr AllowedCall kBase[] = {
 constexpr AllowedCall kLocalSocket[] = {
     {"accept4"}, {"recvmsg"}, {"recvfrom"}, {"sendmsg"}, {"sendto"}, {"shutdown"}, {"getsockopt"},
     {"setsockopt"}, {"getsockname"}, {"getpeername"},
-    {"poll"}, {"ppoll"}, {"epoll_create1"}, {"epoll_ctl"}, {"epoll_wait"}, {"epoll_pwait"},
+    {"epoll_create1"}, {"epoll_ctl"}, {"epoll_wait"}, {"epoll_pwait"},
     {"epoll_pwait2"}, {"eventfd2"}, {"timerfd_create"}, {"timerfd_settime"},
     {"memfd_create"}, {"ftruncate"}, {"fallocate"},
     {"unlink"}, {"unlinkat"}, {"flock"},

@@ -4,7 +4,9 @@
 //
 // Thread-safety: a free function; blocks at most the sum of the patience.
 // Safety: signals go through a pidfd whose process was checked against the lock's text (pid and
-// start time), so no other process can be hit.
+// start time).  The text is its writer's word, so before a signal the process must also be of the
+// user whose folder the lock is in, by all of its user ids, and have the lock's file open where
+// that can be seen: root, who stops a service in a user's folder, hits nobody else's process.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +34,8 @@ struct Patience {
 
 // To be called after the daemon was asked to stop; ends it in any case, also one that is stopped by
 // SIGSTOP.  On success its process is gone and the lock free.
-// Errors: kDenied if it may not be signalled; kTimeout; kBusy if a successor holds the lock again.
+// Errors: kDenied if it may not be signalled, or must not by the rule above; kTimeout; kBusy if a
+// successor holds the lock again.
 base::Result<Ending> await_end(const std::string& lock_path, const Patience& patience = {});
 
 }  // namespace fairlead::daemon

@@ -92,6 +92,16 @@ class CallTable {
     set<Site::kCallFree>(calls_[slot], CallState::kFree);
   }
 
+  // visitor(slot, id) for each call whose caller has not yet left with its end.  Holds up new calls
+  // meanwhile: for a look now and then, not between pause() and resume().
+  template <typename Visitor>
+  void each_open(Visitor&& visitor) noexcept {
+    const std::lock_guard lock(post_mutex_);
+    for (std::uint32_t slot = 0; slot < slot_count_; ++slot) {
+      if (see(calls_[slot]) != CallState::kFree) visitor(slot, P::read(calls_[slot].request).id);
+    }
+  }
+
   // Stops all traffic; returns when no thread touches the ring or an answered call's data.  The
   // flag itself orders nothing: the leader is woken until it has seen it, and the lead orders the
   // rest.

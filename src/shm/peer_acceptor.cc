@@ -103,6 +103,10 @@ void PeerAcceptor::detach(std::uint32_t client) {
   mailbox_->put({.kind = PeerMailbox::Kind::kDetach, .target = client, .text = {}});
 }
 
+void PeerAcceptor::wake() {
+  mailbox_->put({.kind = PeerMailbox::Kind::kWake, .target = 0, .text = {}});
+}
+
 void PeerAcceptor::stop() {
   mailbox_->put({.kind = PeerMailbox::Kind::kStop, .target = 0, .text = {}});
 }
@@ -211,7 +215,7 @@ void PeerAcceptor::serve(Connection& connection, std::uint32_t events) {
   if (!packet) {
     const bool gone = (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) != 0;
     if (packet.error().kind() == ErrorKind::kCorrupt) {
-      fault(connection, std::move(packet).error());
+      fault(connection, packet.error());
     } else if (gone || packet.error().kind() != ErrorKind::kTimeout) {
       close(connection);
     }
@@ -265,6 +269,7 @@ void PeerAcceptor::greet(Connection& connection, const abi::ControlHello& hello)
   const int fds[] = {admission->segment_fd, admission->doorbell_fd};
   // Fails if the client left meanwhile, or if it is at its limit of descriptors in flight.
   const Status sent = connection.socket.send(bytes_of(welcome), fds);
+  if (!sent && sent.error().kind() == ErrorKind::kClosed) return close(connection);
   if (!sent) return refuse(connection, sent.error());
   ++counts_.admitted;
 }
@@ -277,23 +282,27 @@ void PeerAcceptor::answer(Connection& connection, std::string_view report) {
   close(connection);
 }
 
+void PeerAcceptor::note(const Connection& connection, const Error& error) {
+  const bool welcomed = connection.state == Connection::State::kClient;
+  handler_.on_fault(
+      {connection.peer, welcomed ? std::optional(connection.client) : std::nullopt, error});
+}
+
 void PeerAcceptor::refuse(Connection& connection, const Error& why) {
+  note(connection, why);
   ++counts_.refused;
   static_cast<void>(connection.socket.send(bytes_of(make_refused(why))));
   close(connection);
 }
 
-void PeerAcceptor::fault(Connection& connection, Error error) {
-  const bool welcomed = connection.state == Connection::State::kClient;
-  const PeerFault noted{connection.peer, welcomed ? std::optional(connection.client) : std::nullopt,
-                        std::move(error)};
-  handler_.on_fault(noted);
-  if (noted.error.kind() == ErrorKind::kDenied || noted.error.kind() == ErrorKind::kLimit) {
-    return refuse(connection, noted.error);
+void PeerAcceptor::fault(Connection& connection, const Error& error) {
+  if (error.kind() == ErrorKind::kDenied || error.kind() == ErrorKind::kLimit) {
+    return refuse(connection, error);
   }
+  note(connection, error);
   ++counts_.faults;
-  if (!welcomed) {
-    static_cast<void>(connection.socket.send(bytes_of(make_refused(noted.error))));
+  if (connection.state != Connection::State::kClient) {
+    static_cast<void>(connection.socket.send(bytes_of(make_refused(error))));
   }
   close(connection);
 }

@@ -4,7 +4,8 @@
 // hello and questions to a RegistrationHandler, sees hang-ups.
 //
 // Thread-safety: create(), turn(), run(), counts() and the destructor belong to one control thread;
-// detach() and stop() may be called from any.  Each waits for nobody but that thread's epoll.
+// detach(), wake() and stop() may be called from any.  Each waits for nobody but that thread's
+// epoll.
 // Ownership: owns the listener and every connection; the handler must outlive it.
 // Distrust: whatever a peer sends ends at worst its own connection.  Everything has a limit.
 #pragma once
@@ -66,6 +67,8 @@ class PeerAcceptor {
 
   // Ends the connection of a client that was found faulty elsewhere; on_hangup follows.
   void detach(std::uint32_t client);
+  // Makes poll_fd() readable and turn() come back, for a loop with work of its own.
+  void wake();
   // Ends run() after the orders given before it, reports of on_stop among them.
   void stop();
 
@@ -85,7 +88,8 @@ class PeerAcceptor {
   void greet(Connection& connection, const abi::ControlHello& hello);
   void answer(Connection& connection, std::string_view report);
   void refuse(Connection& connection, const base::Error& why);
-  void fault(Connection& connection, base::Error error);
+  void note(const Connection& connection, const base::Error& error);
+  void fault(Connection& connection, const base::Error& error);
   void close(Connection& connection);
   void expire();
   bool obey_orders();

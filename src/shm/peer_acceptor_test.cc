@@ -158,6 +158,8 @@ TEST_F(PeerAcceptorTest, RefusalOfTheHandlerReachesTheClient) {
   ASSERT_FALSE(joined);
   EXPECT_EQ(joined.error().kind(), ErrorKind::kLimit);
   EXPECT_EQ(joined.error().message(), "refused by the service: no room in the ring");
+  serving.join();
+  EXPECT_EQ(service_.faults, std::vector<std::string>{"no room in the ring"}) << "for the log";
 }
 
 TEST_F(PeerAcceptorTest, StatusIsAnsweredAlsoWhenLong) {
@@ -247,6 +249,7 @@ TEST_F(PeerAcceptorTest, ClientThatCannotGetItsDescriptorsIsNoClient) {
   ASSERT_FALSE(joined);
   EXPECT_EQ(joined.error().kind(), ErrorKind::kIo);
   EXPECT_EQ(acceptor_->counts().admitted, 0U);
+  EXPECT_EQ(service_.faults.size(), 1U) << "for the log";
   EXPECT_EQ(service_.hangups, std::vector<std::uint32_t>{1});
 }
 
@@ -274,6 +277,14 @@ TEST_F(PeerAcceptorTest, DetachEndsThatClientAlone) {
   EXPECT_EQ(last_words(one), "");
   EXPECT_EQ(last_words(two), "still open");
   EXPECT_EQ(service_.hangups, std::vector<std::uint32_t>{1});
+}
+
+TEST_F(PeerAcceptorTest, AWakeEndsATurnAndNothingElse) {
+  start();
+  ControlSocket client = join();
+  acceptor_->wake();
+  EXPECT_TRUE(*acceptor_->turn(-1)) << "waits for ever without it";
+  EXPECT_EQ(last_words(client), "still open");
 }
 
 TEST_F(PeerAcceptorTest, AnyWordAfterTheWelcomeIsAFault) {

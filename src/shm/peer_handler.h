@@ -25,7 +25,7 @@ struct Admission {
   int doorbell_fd = -1;
 };
 
-// A connection that was ended because of what the peer did (or did not) do.
+// A connection that was ended because of what the peer did (or did not) do, or refused.
 struct PeerFault {
   PeerIdentity peer;
   std::optional<std::uint32_t> client;  // if it had been welcomed; on_hangup follows then

@@ -4,7 +4,7 @@
 //
 // Thread-safety: put() from any thread; take() and fd() from the acceptor's.
 // Limit: an order that already waits is not added again, so what waits is at most one order for
-// each client, one report for each asker and one stop.
+// each client, one report for each asker, one stop and one wake.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace fairlead::shm {
 
 class PeerMailbox {
  public:
-  enum class Kind : std::uint8_t { kDetach, kReport, kStop };
+  enum class Kind : std::uint8_t { kDetach, kReport, kStop, kWake };
   struct Order {
     Kind kind;
     std::uint64_t target = 0;  // kDetach: client; kReport: connection

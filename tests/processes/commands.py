@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Wrong command lines and wrong surroundings: one line, the stated exit code, nothing left."""
+import json
 import os
 import pty
+import resource
 import shutil
 import subprocess
+import tempfile
 import unittest
 
-from house import House, PROGRAMS, RESULT_LINE, SANITIZED, eventually
+from house import House, PROGRAMS, RAW, RESULT_LINE, SANITIZED, eventually
 
 FAILED, USAGE = 1, 2
 
@@ -64,6 +67,8 @@ class Commands(House):
         self.refused(USAGE, "weight", "fairlead-client", "4", "10", "--weight", "1001")
         self.refused(USAGE, "reconnect", "fairlead-client", "4", "10", "--reconnect", "-1s")
         self.refused(USAGE, "poll", "fairlead-client", "4", "10", "--poll", "fast")
+        for option in ("--poll", "--duration", "--reconnect"):
+            self.refused(USAGE, "too large", "fairlead-client", "4", "10", option, "2562047h")
         self.refused(USAGE, "output", "fairlead-client", "4", "10", "-o", "xml")
         self.refused(USAGE, "", "fairlead-client", "4", "10", "--no-such-option")
         for seed in ("-1", "18446744073709551616", "1.5", ""):
@@ -79,7 +84,7 @@ class Commands(House):
                 "--queue-depth": ("0", "-1", "4097", "x"), "--max-clients": ("0", "4097", "x"),
                 "--max-slots": ("1", "4097"), "--max-weight": ("0", "1001"),
                 "--max-data": ("511", "65537", "1000"), "--engine": ("fast", "1", "0"),
-                "--idle-timeout": ("-1", "x"), "--poll": ("-1ms",),
+                "--idle-timeout": ("-1", "x", "2562047h"), "--poll": ("-1ms", "2562047h"),
                 "--cache-bytes": ("-1", "1KB", "x")}.items():
             for value in values:
                 self.refused(USAGE, option, "fairlead-service", "start", option, value)
@@ -176,6 +181,13 @@ class Commands(House):
         self.one_line_error(result, FAILED)
         self.assertIn("fairlead-service is neither beside fairlead nor in PATH", result.stderr)
 
+    def test_the_longest_durations(self):
+        self.image()
+        self.start("--poll", "87600h", "--idle-timeout", "87600h")
+        for option in ("--poll", "--duration", "--reconnect"):
+            self.ok("client", 2, 100, "--no-files", option, "87600h")
+        self.stop()
+
     def test_help_and_version_are_no_errors(self):
         for program in ("fairlead", "fairlead-service", "fairlead-client", "fairlead-integrity"):
             self.assertIn("--help" if program == "fairlead" else "OPTIONS",
@@ -198,6 +210,52 @@ class Commands(House):
         start("is empty", "", USAGE)
         start("", "/dev/null")
         start("", "/proc/version")
+
+    def test_the_largest_image_is_served_to_its_last_sector(self):
+        handle, image = tempfile.mkstemp(prefix="fl-huge-", dir="/dev/shm")
+        self.addCleanup(os.unlink, image)
+        self.addCleanup(os.close, handle)
+        try:
+            os.truncate(image, 1 << 57)
+        except OSError:
+            self.skipTest("no file of 128 PiB may be made here")
+        result = self.run_program("service", "start", "--image", image)
+        if "O_DIRECT" in result.stderr:
+            self.skipTest("this kernel has no direct reads from memory")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        last = (1 << 48) - 1
+        answers = self.ok(RAW, self.socket_path, "sectors", last, last, last + 1, 0)
+        self.assertEqual(answers.split(), ["0", "0", "2", "0"])
+        self.stop()
+        os.truncate(image, 200 << 50)
+        result = self.run_program("service", "start", "--image", image)
+        self.one_line_error(result, FAILED)
+        self.assertIn("at most 128 PiB", result.stderr)
+
+    def test_a_cache_beyond_the_memory_there_is(self):
+        """1 % of 8 TiB is more than most machines have; the default takes what can be had."""
+        if SANITIZED:
+            self.skipTest("the sanitizer's own allocator answers")
+        handle, image = tempfile.mkstemp(prefix="fl-huge-", dir="/var/tmp")
+        self.addCleanup(os.unlink, image)
+        self.addCleanup(os.close, handle)
+        os.truncate(image, 8 << 40)
+        self.start("--image", image)
+        with open("/proc/meminfo", encoding="ascii") as file:
+            room = int(file.read().split("MemAvailable:")[1].split()[0]) * 1024
+        if room < 80 << 30:
+            self.assertLess(self.status()["cache_bytes"], room / 2)
+            with open(f"{self.runtime}/block.log", encoding="utf-8") as file:
+                self.assertIn("a quarter of the memory to be had", file.read())
+        self.ok("client", 2, 100, "--no-files")
+        self.stop()
+        if room < 80 << 30:
+            self.refused(FAILED, "of memory to give", "fairlead-service", "start", "--image", image,
+                         "--cache-bytes", "80G")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (64 << 20, 64 << 20))
+        self.refused(FAILED, "no memory for a cache of", "fairlead-service", "start", "--image",
+                     image, "--cache-bytes", "0", "--max-clients", "4096", "--max-slots", "4096",
+                     preexec_fn=limit)
 
     def test_a_file_system_without_direct_reads(self):
         if os.geteuid() != 0:
@@ -435,7 +493,6 @@ class Commands(House):
     def test_more_threads_than_the_system_gives(self):
         if SANITIZED:
             self.skipTest("the sanitizer needs threads of its own")
-        import resource
         self.image()
         self.start()
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
@@ -450,6 +507,39 @@ class Commands(House):
         self.start()
         self.verify(self.spawn("client", 2000 if SANITIZED else 10000, 20000), requests=20000)
         self.stop()
+
+    def test_started_without_standard_streams(self):
+        """Whichever of 0 to 2 are closed, what is opened next does not land there."""
+        self.image()
+        for closed in range(1, 8):
+            gone = [fd for fd in range(3) if closed >> fd & 1]
+            with self.subTest(closed=gone):
+                def close():
+                    for fd in gone:
+                        os.close(fd)
+
+                def run(program, *arguments):
+                    process = self.spawn(program, *arguments, stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL, preexec_fn=close)
+                    # What is printed into a closed output is lost, and that is told.
+                    self.assertEqual(process.wait(timeout=60), FAILED if 1 in gone else 0)
+                    return process.pid
+
+                run("service", "start")
+                pid = self.service_pid()
+                links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
+                self.assertEqual(links, ["/dev/null"] + [f"{self.runtime}/block.log"] * 2)
+                second = self.run_program("service", "start")
+                self.one_line_error(second, FAILED)
+                self.served()
+                reader = run("client", 2, 50)
+                self.assertEqual(self.verify_files(reader), 50)
+                run("fairlead", "service", "status")
+                run("tool_for_integrity", f"sectors.{reader}", f"read.{reader}", "disk1.img")
+                run("service", "stop")
+                self.gone(pid)
+                with open(f"{self.runtime}/block.last", encoding="utf-8") as file:
+                    self.assertGreater(json.load(file)["requests"], 0)
 
     def test_a_runtime_folder_that_is_none(self):
         self.image()

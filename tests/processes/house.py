@@ -221,7 +221,10 @@ class House(unittest.TestCase):
         return pid if ours and self.state(pid) != "Z" else None
 
     def kill_service(self):
+        """One that ends just now by itself is as well."""
         pid = self.service_pid()
+        if pid is None:
+            return
         os.kill(pid, signal.SIGKILL)
         # A dead leader is a zombie while its threads still hold the lock.
         eventually(lambda: self.reap() or self.state(pid) == "gone")

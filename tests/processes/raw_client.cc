@@ -8,6 +8,7 @@
 //                                       ends; prints "held" when all are there
 //   raw_client SOCKET fill N SLOTS      N clients with SLOTS reads in their rings; prints "filled";
 //                                       then as hold
+//   raw_client SOCKET sectors N…        reads each of these sectors; prints the status of each
 //   raw_client SOCKET flip MS           flips every byte that the service reads, for MS
 //   raw_client SOCKET wild MS           requests with wild slots, sectors, counts, operations
 //   raw_client SOCKET flood MS          doorbells, nothing else
@@ -142,9 +143,10 @@ int run_hold(const std::string& path, int count, std::uint32_t filled) {
     fronts.push_back(*std::move(front));
   }
   std::uint64_t sector = 0;
+  base::Random random(42);  // reads in step would be joined
   for (RawFront& front : fronts) {
     for (std::uint32_t slot = 0; slot < filled; ++slot) {
-      front.push(front.read_of(slot, sector++ % 1024));
+      front.push(front.read_of(slot, random.below(1024)));
     }
     if (filled > 0) front.publish();
     if (filled == 0 && !read_right(front, sector++ % 1024)) return complain("wrong bytes");
@@ -152,6 +154,19 @@ int run_hold(const std::string& path, int count, std::uint32_t filled) {
   std::puts(filled > 0 ? "filled" : "held");
   std::fflush(stdout);
   wait_for_end_of_input();
+  return 0;
+}
+
+int run_sectors(const std::string& path, std::span<const std::string> sectors) {
+  auto front = RawFront::connect(path, 2, 512);
+  if (!front) return complain(front.error().message());
+  for (const std::string& text : sectors) {
+    front->push(front->read_of(0, std::strtoull(text.c_str(), nullptr, 10)));
+    front->publish();
+    abi::BlockResponse response{};
+    if (!take_one(*front, response)) return complain("no answer for sector " + text);
+    std::printf("%u\n", static_cast<unsigned>(response.status));
+  }
   return 0;
 }
 
@@ -222,6 +237,7 @@ int run(const std::vector<std::string>& arguments) {
   const std::string& deed = arguments[1];
   const int number = std::atoi(arguments[2].c_str());
   if (deed == "die") return run_die(path, arguments[2]);
+  if (deed == "sectors") return run_sectors(path, std::span(arguments).subspan(2));
   if (deed == "churn") return run_churn(path, number);
   if (deed == "hold") return run_hold(path, number, 0);
   if (deed == "fill" && arguments.size() == 4) {
