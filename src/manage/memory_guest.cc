@@ -41,12 +41,12 @@ std::int64_t expected_growth(const MemoryReading& reading, const MemorySettings&
 }
 
 void set_limits(const MemorySettings& settings, MemoryEntry& entry) {
-  const std::int64_t own_max = bytes(entry.rule.max_bytes > 0 ? entry.rule.max_bytes
-                                                              : settings.max_bytes);
+  const std::int64_t own_max =
+      bytes(entry.rule.max_bytes > 0 ? entry.rule.max_bytes : settings.max_bytes);
   entry.max = entry.reading.maximum;
   if (own_max > 0) entry.max = std::min(entry.max, own_max);
-  entry.min = std::min(
-      bytes(entry.rule.min_bytes > 0 ? entry.rule.min_bytes : settings.min_bytes), entry.max);
+  entry.min = std::min(bytes(entry.rule.min_bytes > 0 ? entry.rule.min_bytes : settings.min_bytes),
+                       entry.max);
   entry.band = std::min(std::max(bytes(settings.dead_band_bytes), entry.reading.size / 50),
                         std::max(bytes(settings.step_down_bytes), kMebi));
 }
@@ -99,8 +99,8 @@ MemoryClaim claim_of(const MemoryEntry& entry, double idle_tax) {
 }
 
 std::string seen_text(const MemoryEntry& entry) {
-  std::string text = fmt::format("{:.0f} of {:.0f} MiB used", mebi(entry.reading.used),
-                                 mebi(entry.reading.size));
+  std::string text =
+      fmt::format("{:.0f} of {:.0f} MiB used", mebi(entry.reading.used), mebi(entry.reading.size));
   if (entry.reading.growth >= 0.1 * kMiB) {
     text += fmt::format(", growing {:.1f} MiB/s", entry.reading.growth / kMiB);
   }

@@ -21,11 +21,11 @@ namespace fairlead::manage {
 struct MemoryGuest {
   std::int32_t run_id = 0;
   Balloon balloon;
-  std::uint32_t over_for = 0;        // intervals in a row in which it had too much
-  std::uint32_t patience = 0;        // how many of them before it releases
-  int last_change = 0;               // the sign of the last change of its target
-  std::uint64_t reversed_at = 0;     // interval in which a release was followed by a grant
-  std::uint64_t foreign_until = 0;   // interval until which somebody else's size is kept
+  std::uint32_t over_for = 0;       // intervals in a row in which it had too much
+  std::uint32_t patience = 0;       // how many of them before it releases
+  int last_change = 0;              // the sign of the last change of its target
+  std::uint64_t reversed_at = 0;    // interval in which a release was followed by a grant
+  std::uint64_t foreign_until = 0;  // interval until which somebody else's size is kept
 };
 
 struct MemoryEntry {
@@ -38,7 +38,7 @@ struct MemoryEntry {
   bool may_grow = false;
   std::int64_t min = 0;
   std::int64_t max = 0;
-  std::int64_t band = 0;      // changes smaller than this are not made
+  std::int64_t band = 0;  // changes smaller than this are not made
   std::int64_t want = 0;
   std::int64_t keep = 0;
   std::int64_t entitled = 0;  // of what it wants, what it can have

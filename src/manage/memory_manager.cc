@@ -16,9 +16,10 @@ constexpr Bytes kMebi = kMiB;
 constexpr Bytes kMost = Bytes{1} << 50;
 constexpr Bytes kLeastReserve = 200 * kMebi;
 constexpr std::uint32_t kFirstPatience = 2;  // intervals of too much before a release
-constexpr std::uint32_t kLastPatience = 16;
-constexpr std::uint64_t kCalm = 40;     // intervals without a reversal that make it patient no more
-constexpr std::uint64_t kForeign = 3;   // intervals for which somebody else's size is kept
+constexpr std::uint32_t kNextPatience = 3;   // after a release that had to be undone; then double
+constexpr std::uint32_t kLastPatience = 20;
+constexpr std::uint64_t kCalm = 60;    // intervals without such a one after which it halves
+constexpr std::uint64_t kForeign = 3;  // intervals for which somebody else's size is kept
 
 Bytes bounded(std::uint64_t value) {
   return static_cast<Bytes>(std::min(value, static_cast<std::uint64_t>(kMost)));
@@ -122,7 +123,10 @@ Pass MemoryManager::State::look(const Sample& sample, MemoryPlan& plan) {
     if (known != guests.end() && known->second.run_id == guest.run_id) state = known->second;
     state.balloon.observe(readings[i].size, interval, settings.stuck_intervals);
     if (state.balloon.moved_by_others()) state.foreign_until = interval + kForeign;
-    if (interval - state.reversed_at >= kCalm) state.patience = kFirstPatience;
+    if (interval - state.reversed_at >= kCalm) {
+      state.patience = std::max(state.patience / 2, kFirstPatience);
+      state.reversed_at = interval;
+    }
     MemoryGuest& kept = now.insert_or_assign(guest.uuid, state).first->second;
     pass.entries.push_back(
         make_entry(guest, readings[i], kept, settings, interval, meter.elapsed_s()));
@@ -242,9 +246,9 @@ void MemoryManager::State::release_one(MemoryEntry& entry, bool hurry) const {
     return;
   }
   entry.target = aligned;
-  entry.why = fmt::format("{}, can have {:.0f}: releases {:.0f} MiB{}", seen_text(entry),
-                          mebi(entry.entitled), mebi(entry.before - aligned),
-                          hurry ? ", others wait" : "");
+  entry.why =
+      fmt::format("{}, can have {:.0f}: releases {:.0f} MiB{}", seen_text(entry),
+                  mebi(entry.entitled), mebi(entry.before - aligned), hurry ? ", others wait" : "");
 }
 
 void MemoryManager::State::grant_to(MemoryEntry& entry, Bytes bytes, Bytes& free) {
@@ -262,9 +266,8 @@ void MemoryManager::State::grant(Pass& pass) {
   for (MemoryEntry& entry : pass.entries) {
     if (lacks(entry)) needy.push_back(&entry);
   }
-  std::ranges::sort(needy, {}, [](const MemoryEntry* e) {
-    return std::pair(e->reading.usable, e->guest->uuid);
-  });
+  std::ranges::sort(
+      needy, {}, [](const MemoryEntry* e) { return std::pair(e->reading.usable, e->guest->uuid); });
   Bytes free = std::max(pass.free, Bytes{0});
   for (MemoryEntry* entry : needy) {
     const Bytes least = std::min(entry->entitled, entry->reading.used + kLeastUsable);
@@ -300,11 +303,11 @@ void MemoryManager::State::grant(Pass& pass) {
 void MemoryManager::State::remember_change(MemoryEntry& entry) const {
   MemoryGuest& state = *entry.state;
   const int change = entry.target > entry.before ? 1 : -1;
-  if (change > 0 && state.last_change < 0 && state.reversed_at != 0 &&
-      interval - state.reversed_at < kCalm) {
-    state.patience = std::min(state.patience * 2, kLastPatience);
+  if (change > 0 && state.last_change < 0) {
+    state.reversed_at = interval;
+    state.patience = state.patience < kNextPatience ? kNextPatience
+                                                    : std::min(state.patience * 2, kLastPatience);
   }
-  if (change > 0 && state.last_change < 0) state.reversed_at = interval;
   state.last_change = change;
 }
 

@@ -151,7 +151,8 @@ std::int64_t MemoryMeter::Seen::size_at_report(const BalloonSample& balloon,
   const std::int64_t visible = bounded(*balloon.available_bytes, kMost);
   if (now_size == size) {
     const std::int64_t seen_gap = now_size - visible;
-    if (gap && std::abs(now_size - gap_size) >= kClear) follows = std::abs(*gap - seen_gap) < kNoise;
+    if (gap && std::abs(now_size - gap_size) >= kClear)
+      follows = std::abs(*gap - seen_gap) < kNoise;
     if (!gap || std::abs(now_size - gap_size) >= kClear) {
       gap = seen_gap;
       gap_size = now_size;
@@ -165,7 +166,6 @@ std::int64_t MemoryMeter::Seen::size_at_report(const BalloonSample& balloon,
 void MemoryMeter::Seen::estimate(double used_now, double seconds) {
   slope = (used_now - used) / seconds;
   growth = std::max(slope, growth * std::exp2(-seconds / kHalfLife));
-  if (slope < 0) growth *= 0.5;  // what frees memory has stopped growing, most likely
   used = used_now;
 }
 

@@ -99,10 +99,9 @@ void MemoryWorld::move_balloon(Guest& guest, double seconds) const {
     guest.size = std::min(guest.target, guest.size + guest.options.deflate_rate * seconds);
     return;
   }
-  const double spare =
-      std::max(guest.usable() - static_cast<double>(guest.options.puff), 0.0);
-  const double taken = std::min({guest.size - guest.target, spare,
-                                 guest.options.inflate_rate * seconds});
+  const double spare = std::max(guest.usable() - static_cast<double>(guest.options.puff), 0.0);
+  const double taken =
+      std::min({guest.size - guest.target, spare, guest.options.inflate_rate * seconds});
   guest.size -= std::max(taken, 0.0);
 }
 
@@ -163,8 +162,8 @@ void MemoryWorld::make_report(Guest& guest) const {
 MemoryWorld::Truth MemoryWorld::truth(std::uint32_t number) const {
   const Guest& guest = guests_[number];
   const auto mib = [](double value) { return value / kMiB; };
-  const double promised =
-      guest.driver_up ? std::max(guest.size, guest.target) : static_cast<double>(guest.options.maximum);
+  const double promised = guest.driver_up ? std::max(guest.size, guest.target)
+                                          : static_cast<double>(guest.options.maximum);
   return {.present = guest.present,
           .paused = guest.paused,
           .driver = guest.driver_up,
