@@ -23,8 +23,17 @@ void Balloon::mark(std::uint64_t interval) {
   mark_at_ = interval;
 }
 
+// Where it was not asked lately, it comes nearer to its target or stays; where it was, it may still
+// have been on its way to the target before.
+bool Balloon::is_foreign(std::int64_t last, bool asked) const {
+  if (reached_) return true;
+  const auto [low, high] = std::minmax({last, target_, asked ? before_ : target_});
+  return size_ < low - kReached || size_ > high + kReached;
+}
+
 void Balloon::observe(std::int64_t size, std::uint64_t interval, std::uint32_t patience) {
   const std::int64_t last = size_;
+  const bool asked = asked_now_;
   size_ = size;
   asked_now_ = moved_by_others_ = newly_stuck_ = false;
   if (target_ < 0) {
@@ -36,9 +45,10 @@ void Balloon::observe(std::int64_t size, std::uint64_t interval, std::uint32_t p
     reached_ = true;
     return;
   }
-  if (reached_) {
+  if (is_foreign(last, asked)) {
     moved_by_others_ = size != last;
     target_ = size;
+    reached_ = true;
     return;
   }
   const std::int64_t wish = target_ - mark_size_;

@@ -31,6 +31,7 @@ class Balloon {
 
  private:
   void mark(std::uint64_t interval);
+  bool is_foreign(std::int64_t last, bool asked) const;
 
   std::int64_t size_ = 0;
   std::int64_t target_ = -1;  // -1: never asked nor seen

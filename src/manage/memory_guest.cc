@@ -82,8 +82,7 @@ MemoryEntry make_entry(const GuestSample& guest, const MemoryReading& reading, M
   const std::int64_t headroom =
       bytes(settings.headroom_bytes) + expected_growth(reading, settings, elapsed_s);
   entry.want = std::clamp(reading.used + headroom + entry.band, entry.min, entry.max);
-  entry.keep = std::min(reading.size, reading.used + kLeastUsable);
-  if (reading.size < entry.min) entry.keep = reading.size;
+  entry.keep = std::min(reading.size, std::max(reading.used + kLeastUsable, entry.min));
   if (!entry.may_shrink) {
     entry.keep = std::max(reading.size, entry.keep);
     entry.want = std::max(entry.want, entry.keep);

@@ -252,7 +252,9 @@ void MemoryManager::State::release_one(MemoryEntry& entry, bool hurry) const {
 }
 
 void MemoryManager::State::grant_to(MemoryEntry& entry, Bytes bytes, Bytes& free) {
-  const Bytes aligned = bytes == entry.max ? bytes : whole(bytes);
+  Bytes aligned = bytes == entry.max ? bytes : whole(bytes);
+  const Bytes own = entry.promised();
+  if (bytes <= own) aligned = std::min(whole(bytes + kMebi - 1), own);
   if (aligned <= entry.target) return;
   free += entry.cost(entry.target) - entry.cost(aligned);
   entry.target = aligned;

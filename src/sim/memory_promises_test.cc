@@ -76,6 +76,7 @@ class RandomWorld {
       }
       const auto sample = *world_.sample();
       const auto plan = manager_.decide(sample);
+      if (std::getenv("FL_SEED") != nullptr) print(plan);
       check_plan(sample, plan);
       if (testing::Test::HasFatalFailure()) return;
       apply(plan);
@@ -88,6 +89,18 @@ class RandomWorld {
   }
 
  private:
+  void print(const manage::MemoryPlan& plan) const {
+    std::printf("%.1f s: pool %.0f, promised %.0f%s, host %.0f MiB\n",
+                static_cast<double>(plan.elapsed_ns) / 1e9, mib(plan.pool_bytes),
+                mib(plan.promised_bytes), plan.scarce ? ", scarce" : "", world_.available_mib());
+    for (const auto& guest : plan.guests) {
+      const auto truth = world_.truth(number_of(guest.name));
+      std::printf("  %s %-10s uses %.0f, asked for %.0f -> %.0f: %s\n", guest.name.c_str(),
+                  std::string(name(guest.status)).c_str(), truth.used_mib, truth.target_mib,
+                  mib(guest.target_bytes), guest.why.c_str());
+    }
+  }
+
   struct Guest {
     MemoryGuestOptions options;
     MemoryLoad load;
@@ -195,7 +208,8 @@ class RandomWorld {
   }
 
   double limit_mib(std::uint32_t guest) const {
-    return guest == 2 && settings_.rules.contains("g2") ? 700 : mib(guests_[guest].options.maximum);
+    const double own = mib(guests_[guest].options.maximum);
+    return guest == 2 && settings_.rules.contains("g2") ? std::min(own, 700.0) : own;
   }
 
   bool ordinary(const Guest& guest, std::uint32_t number) const {
@@ -274,6 +288,7 @@ class RandomWorld {
     for (const auto& target : plan.targets) {
       if (random_.below(20) == 0) {
         manager_.failed(target.uuid);
+        managed_for_[number_of(target.name)] = 0;
         continue;
       }
       const std::uint32_t g = number_of(target.name);
