@@ -26,7 +26,7 @@ void Balloon::mark(std::uint64_t interval) {
 // Where it was not asked lately, it comes nearer to its target or stays; where it was, it may still
 // have been on its way to the target before.
 bool Balloon::is_foreign(std::int64_t last, bool asked) const {
-  if (reached_) return true;
+  if (reached_ && !asked) return true;
   const auto [low, high] = std::minmax({last, target_, asked ? before_ : target_});
   return size_ < low - kReached || size_ > high + kReached;
 }
@@ -51,6 +51,7 @@ void Balloon::observe(std::int64_t size, std::uint64_t interval, std::uint32_t p
     reached_ = true;
     return;
   }
+  reached_ = false;
   const std::int64_t wish = target_ - mark_size_;
   const std::int64_t done = size - mark_size_;
   if ((wish > 0 ? done : -done) * 10 >= std::abs(wish)) {

@@ -200,7 +200,7 @@ class RandomWorld {
         continue;
       }
       const Guest& guest = guests_[kill.guest];
-      if (!ordinary(guest, kill.guest) || free_mib_ < 300) continue;
+      if (!ordinary(guest, kill.guest) || free_for_ < 3) continue;
       const double limit = limit_mib(kill.guest);
       ASSERT_GE(mib(kill.size), limit - 1)
           << "g" << kill.guest << " killed with " << free_mib_ << " MiB in the pool";
@@ -252,6 +252,7 @@ class RandomWorld {
       if (testing::Test::HasFatalFailure()) return;
     }
     free_mib_ = mib(plan.pool_bytes) - mib(plan.promised_bytes);
+    free_for_ = free_mib_ >= 300 ? free_for_ + 1 : 0;
   }
 
   void check_target(const manage::MemoryTarget& target, const manage::GuestMemoryView& view,
@@ -324,7 +325,8 @@ class RandomWorld {
   double pool_mib_ = 0;
   double room_mib_ = 0;
   bool kept_ = false;
-  double free_mib_ = 0;  // of the pool, after the last plan
+  double free_mib_ = 0;         // of the pool, after the last plan
+  std::uint32_t free_for_ = 0;  // plans in a row with more than enough of it
   manage::MemorySettings settings_;
   MemoryWorld world_;
   manage::MemoryManager manager_;
