@@ -7,7 +7,7 @@
 namespace fairlead::manage {
 namespace {
 
-constexpr std::int64_t kReached = 2 * 1024 * 1024;
+constexpr std::int64_t kReached = std::int64_t{2} << 20;
 constexpr std::uint64_t kFirstBackoff = 10;
 constexpr std::uint64_t kLastBackoff = 80;
 

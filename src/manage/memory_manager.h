@@ -20,7 +20,7 @@
 
 namespace fairlead::manage {
 
-inline constexpr std::uint64_t kMiB = 1024 * 1024;
+inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
 // What a guest's owner allows, by the guest's name.
 struct GuestMemoryRule {

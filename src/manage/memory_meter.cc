@@ -9,7 +9,7 @@ namespace fairlead::manage {
 namespace {
 
 constexpr std::int64_t kMost = std::int64_t{1} << 50;
-constexpr std::int64_t kMebi = 1024 * 1024;
+constexpr std::int64_t kMebi = std::int64_t{1} << 20;
 constexpr double kNanos = 1e9;
 constexpr double kHalfLife = 8;       // seconds in which a growth that stopped is half forgotten
 constexpr std::int64_t kGiveUp = 30;  // seconds without a first report: there is no driver
