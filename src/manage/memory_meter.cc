@@ -75,7 +75,7 @@ MemoryReading MemoryMeter::read(const Sample& sample, const GuestSample& guest, 
     reading.state = ReportState::kPaused;
     seen.asked_ns = sample.at_ns;
   }
-  seen.was_paused = paused;
+  if (paused) seen.was_paused = true;
   seen.size = reading.size;
   if (seen.known) {
     reading.known = true;
@@ -122,6 +122,7 @@ void MemoryMeter::Seen::take(const BalloonSample& balloon, std::int64_t now_size
     slope = growth = 0;
     size = now_size;
     known = true;
+    was_paused = false;
     size_at_report(balloon, now_size);
     return;
   }

@@ -62,7 +62,7 @@ class MemoryMeter {
     double slope = 0;
     double growth = 0;
     bool known = false;
-    bool was_paused = false;
+    bool was_paused = false;  // since its last report
     // size − MemTotal, where a report and a size belong together, and whether it stays the same.
     std::optional<std::int64_t> gap;
     std::int64_t gap_size = 0;

@@ -163,7 +163,9 @@ TEST_F(MemoryMeterTest, PausedAndRestartedGuestsBeginAnew) {
   sample_.guests[0].state = GuestState::kRunning;
   EXPECT_EQ(look().state, ReportState::kStale);
   report(10);
-  EXPECT_EQ(look().state, ReportState::kFresh);
+  const MemoryReading resumed = look();
+  EXPECT_EQ(resumed.state, ReportState::kFresh);
+  EXPECT_EQ(resumed.growth, 0) << "how fast it grew between is not known";
   sample_.guests[0].run_id = 2;
   memory().updated_s = 0;
   const MemoryReading anew = look();

@@ -347,6 +347,21 @@ TEST(MemoryManager, SqueezesBelowUseOnlyWhenTheHostIsInDanger) {
   expect_no_large_release(trial);
 }
 
+// What a guest that cannot be asked may touch one day is no reason to kill the others now.
+TEST(MemoryManager, CountsInAnEmergencyOnlyWhatIsUsed) {
+  MemoryWorld world(4 * kGiB);
+  world.add_guest({.maximum = 3072 * kMiB, .base = 300 * kMiB, .driver = false});
+  for (int i = 0; i < 2; ++i) {
+    world.add_guest({.start = 1000 * kMiB, .base = 700 * kMiB, .puff = 0});
+  }
+  world.set_foreign(2310 * kMiB);
+  MemoryTrial trial(world, managed_memory());
+  trial.run(20);
+  EXPECT_TRUE(trial.last_plan().critical);
+  EXPECT_GE(world.truth(1).target_mib, 500);
+  EXPECT_LE(world.truth(1).target_mib, 700);
+}
+
 TEST(MemoryManager, WaitsForAFreshGuestAndAsksForItsReports) {
   MemoryWorld world(8 * kGiB);
   world.add_guest({.boot_s = 7});
@@ -418,6 +433,40 @@ TEST(MemoryManager, NoticesWhoDoesNotObey) {
   trial.run(40);
   EXPECT_EQ(view(trial, 0).status, GuestMemoryStatus::kManaged);
   EXPECT_LE(trial.intervals().back().guests[0].size_mib, 315 + 150);
+}
+
+// What it was promised and does not take is free for others again.
+TEST(MemoryManager, TakesBackAPromiseThatIsNotUsed) {
+  MemoryWorld world(8 * kGiB);
+  add_guests(world, 1);
+  MemoryTrial trial(world, managed_memory());
+  trial.run(4);
+  world.set_obeys(0, false);
+  world.set_load(0, {.shape = MemoryShape::kGrow, .limit = 100 * kMiB});
+  for (int i = 0; i < 12 && view(trial, 0).status != GuestMemoryStatus::kStuck; ++i) trial.run(1);
+  ASSERT_EQ(view(trial, 0).status, GuestMemoryStatus::kStuck);
+  const double size = world.truth(0).size_mib;
+  EXPECT_EQ(world.truth(0).target_mib, size);
+  trial.run(1);
+  EXPECT_EQ(static_cast<double>(trial.last_plan().promised_bytes) / kMiB, size);
+  EXPECT_EQ(trial.intervals().back().calls, 0U);
+}
+
+TEST(MemoryManager, HurriesWhenSomebodyWaitsAndServesTheNeediestFirst) {
+  manage::MemorySettings settings;
+  settings.pool_bytes = 2050 * kMiB;
+  MemoryWorld world(8 * kGiB);
+  world.add_guest({.start = 500 * kMiB, .base = 475 * kMiB});
+  world.add_guest({.start = 500 * kMiB, .base = 498 * kMiB});
+  world.add_guest({.start = 1000 * kMiB, .base = 100 * kMiB});
+  MemoryTrial trial(world, managed_memory(settings));
+  trial.run(1);
+  const auto& guests = trial.intervals().back().guests;
+  EXPECT_EQ(guests[2].change_mib, -100) << "it did not hurry";
+  EXPECT_EQ(guests[0].change_mib, 0);
+  EXPECT_GE(guests[1].change_mib, 48);
+  trial.run(1);
+  EXPECT_GE(trial.intervals().back().guests[0].change_mib, 40);
 }
 
 TEST(MemoryManager, BelievesNoGuestMoreThanItsSizeAllows) {

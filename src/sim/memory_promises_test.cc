@@ -84,7 +84,7 @@ class RandomWorld {
     }
     for (const Guest& guest : guests_) {
       ++totals_.judged;
-      if (guest.reversals * 10 > intervals + 10) ++totals_.restless;
+      if (guest.reversals * 10 > intervals) ++totals_.restless;
     }
   }
 
