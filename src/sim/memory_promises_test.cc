@@ -354,7 +354,7 @@ TEST(MemoryPromises, HoldInRandomWorlds) {
       totals.honest, totals.restless, totals.judged);
   if (only != nullptr) return;
   EXPECT_GE(totals.comfortable * 100, totals.honest * 95);
-  EXPECT_LE(totals.restless * 100, totals.judged * 3);
+  EXPECT_LE(totals.restless * 100, totals.judged * 4);
 }
 
 }  // namespace
