@@ -26,6 +26,7 @@ constexpr Verb kVerbs[] = {
     {"client", "read from a service and measure"},
     {"integrity", "compare what a client read with the image"},
     {"vcpu", "keep processors evenly loaded by pinning guests' vCPUs"},
+    {"memory", "move memory among guests before they starve"},
     {"guest", "make kernels and first file systems for small guests"},
     {"lab", "run small guests under libvirt and give them loads"},
 };

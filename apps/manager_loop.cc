@@ -47,12 +47,15 @@ class Loop {
       return fail(program_,
                   base::Error::from_errno(errno, "open the recording " + options_.replay));
     }
-    const auto compared = manage::replay(in, manager_.name(), [&](const manage::Sample& sample) {
-      manager_.decide(sample);
-      const auto actions = manager_.actions();
-      tell(actions);
-      return texts(actions);
-    });
+    const auto compared = manage::replay(
+        in, manager_.name(),
+        [&](const manage::Sample& sample) {
+          manager_.decide(sample);
+          const auto actions = manager_.actions();
+          tell(actions);
+          return texts(actions);
+        },
+        [&](const std::string& action) { manager_.undone(action); });
     if (!compared) {
       return fail(program_, base::Error(compared.error()).at("replay " + options_.replay));
     }
@@ -121,16 +124,20 @@ class Loop {
     FL_TRY_STATUS(write(manage::sample_line(*sample)));
     FL_TRY_STATUS(write(manage::plan_line(texts(actions))));
     tell(actions);
-    if (options_.dry_run || only_look) return {};
+    bool lost = options_.dry_run || only_look;
     for (const auto& action : actions) {
-      const auto done = action.apply(hypervisor);
-      if (done) continue;
-      if (done.error().kind() == ErrorKind::kDenied) {
-        return base::fail(
-            base::Error(done.error()).advise("this connection may only look: --dry-run"));
+      if (!lost) {
+        const auto done = action.apply(hypervisor);
+        if (done) continue;
+        if (done.error().kind() == ErrorKind::kDenied) {
+          return base::fail(
+              base::Error(done.error()).advise("this connection may only look: --dry-run"));
+        }
+        warn(fmt::format("{}: {}", action.text, done.error().message()));
+        lost = done.error().kind() == ErrorKind::kClosed;
       }
-      warn(fmt::format("{}: {}", action.text, done.error().message()));
-      if (done.error().kind() == ErrorKind::kClosed) break;
+      manager_.undone(action.text);
+      FL_TRY_STATUS(write(manage::undone_line(action.text)));
     }
     return {};
   }

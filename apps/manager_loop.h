@@ -51,6 +51,9 @@ class ManagerProgram {
   };
   virtual std::vector<Action> actions() const = 0;
 
+  // This action of the last decision was not carried out.
+  virtual void undone(const std::string& /*text*/) {}
+
   virtual std::string summary() const = 0;               // one line
   virtual std::vector<std::string> reasons() const = 0;  // why nothing more was done
   virtual std::string json() const = 0;                  // {"event":"interval",…}

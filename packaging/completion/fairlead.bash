@@ -4,7 +4,7 @@
 # To turn it on for programs that are not installed: source packaging/completion/fairlead.bash
 _fairlead_words() {
   case "$1" in
-    fairlead) echo "service client integrity vcpu guest lab --help --version" ;;
+    fairlead) echo "service client integrity vcpu memory guest lab --help --version" ;;
     fairlead-service) echo "start stop status --name --config --print-config --help --version" ;;
     fairlead-service-start) echo "--image --cache-bytes --idle-timeout --poll --queue-depth
       --max-clients --max-slots --max-data --max-weight --engine --foreground --no-sandbox
@@ -16,6 +16,8 @@ _fairlead_words() {
     fairlead-integrity) echo "--output --help --version" ;;
     fairlead-vcpu) echo "--uri --once --dry-run --explain --output --config --record --replay --pcpus
       --restore --print-config --help --version" ;;
+    fairlead-memory) echo "--uri --once --dry-run --explain --output --config --record --replay --pool
+      --reserve --min --max --shares --print-config --help --version" ;;
     fairlead-guest) echo "build headers lock --lock --cache --output --uml --headers --help
       --version" ;;
     fairlead-lab) echo "up ls load console down libvirtd --uri --name --output --vms --vcpus
@@ -62,7 +64,7 @@ _fairlead() {
   mapfile -t COMPREPLY < <(compgen -W "$(_fairlead_words "$program")" -- "$word")
 }
 
-complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-vcpu \
+complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-vcpu fairlead-memory \
   fairlead-guest fairlead-lab
 # The names in bin/, by their path only: `service` alone is Debian's.
 complete -F _fairlead ./bin/service ./bin/client ./bin/tool_for_integrity bin/service bin/client \

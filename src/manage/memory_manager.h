@@ -31,7 +31,8 @@ struct GuestMemoryRule {
 };
 
 struct MemorySettings {
-  std::uint64_t pool_bytes = 0;     // for all guests together; 0: what the host has
+  // For all guests together, and never more than the host can give; 0: what the host can give.
+  std::uint64_t pool_bytes = 0;
   std::uint64_t reserve_bytes = 0;  // left to the host; 0: the greater of 200 MiB and 5 %
   std::uint64_t room_bytes = 0;     // kept free beside, for a guest about to start
   std::uint64_t min_bytes = 200 * kMiB;
@@ -39,7 +40,7 @@ struct MemorySettings {
   std::uint64_t headroom_bytes = 100 * kMiB;   // usable memory that a guest keeps
   std::uint64_t step_down_bytes = 100 * kMiB;  // released per interval, at most
   std::uint64_t dead_band_bytes = 16 * kMiB;   // or 2 % of its size: smaller changes are not made
-  double growth_factor = 1.5;  // of the growth expected until the next change can arrive
+  double growth_factor = 1.5;  // of the growth expected until the next change can arrive, on top
   double idle_tax = 0.75;      // Waldspurger 2002: what idle memory counts less under scarcity
   std::uint32_t stuck_intervals = 3;  // without a tenth of the wish: this guest does not obey
   std::uint32_t stats_period_s = 1;
@@ -82,10 +83,11 @@ struct MemoryPlan {
   std::vector<MemoryTarget> targets;    // in the order in which to apply them: releases first
   std::vector<std::string> want_stats;  // uuids whose statistics period has to be set
   std::vector<GuestMemoryView> guests;
-  std::uint64_t pool_bytes = 0;      // that the guests may have together
-  std::uint64_t promised_bytes = 0;  // max(target, what it holds), summed, after this plan
+  std::uint64_t pool_bytes = 0;      // that the guests may have together, room and reserve left out
+  std::uint64_t promised_bytes = 0;  // max(target, what it has), summed, after this plan
   std::uint64_t reserve_bytes = 0;
-  bool scarce = false;
+  bool scarce = false;    // not everybody can have what he wants
+  bool critical = false;  // the host has less than half its reserve: guests give what they use
   std::vector<std::string> notes;
 };
 
@@ -97,6 +99,9 @@ class MemoryManager {
   ~MemoryManager();
 
   MemoryPlan decide(const Sample& sample);
+
+  // A target of the last plan could not be handed over: what was asked before still stands.
+  void failed(const std::string& uuid);
 
  private:
   struct State;

@@ -135,8 +135,8 @@ base::Error bad_line(std::uint64_t line, const std::string& why) {
 
 class Replay {
  public:
-  Replay(std::string manager, const std::function<std::vector<std::string>(const Sample&)>& decide)
-      : manager_(std::move(manager)), decide_(decide) {}
+  Replay(std::string manager, const Decide& decide, const Undone& undone)
+      : manager_(std::move(manager)), decide_(decide), undone_(undone) {}
 
   base::Status take(const Json& json, std::uint64_t line) {
     const auto event = json.at("event").get<std::string>();
@@ -145,6 +145,11 @@ class Replay {
     if (event == "sample") {
       decided_ = decide_(sample_from(json));
       waits_ = true;
+      return {};
+    }
+    if (event == "undone") {
+      const auto action = json.at("action").get<std::string>();
+      if (undone_) undone_(action);
       return {};
     }
     if (event != "plan") return {};  // later versions may tell more
@@ -175,7 +180,8 @@ class Replay {
   }
 
   const std::string manager_;
-  const std::function<std::vector<std::string>(const Sample&)>& decide_;
+  const Decide& decide_;
+  const Undone& undone_;
   bool started_ = false;
   bool waits_ = false;
   std::vector<std::string> decided_;
@@ -230,10 +236,19 @@ std::string plan_line(const std::vector<std::string>& actions) {
   return line;
 }
 
-base::Result<std::uint64_t> replay(
-    std::istream& in, const std::string& manager,
-    const std::function<std::vector<std::string>(const Sample&)>& decide) {
-  Replay replay(manager, decide);
+std::string undone_line(const std::string& action) {
+  std::string line;
+  base::JsonWriter(line)
+      .begin_object()
+      .member("event", "undone")
+      .member("action", action)
+      .end_object();
+  return line;
+}
+
+base::Result<std::uint64_t> replay(std::istream& in, const std::string& manager,
+                                   const Decide& decide, const Undone& undone) {
+  Replay replay(manager, decide, undone);
   std::uint64_t number = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;

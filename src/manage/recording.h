@@ -5,6 +5,7 @@
 //     {"event":"start","version":1,"manager":"vcpu"}
 //     {"event":"sample","at_ns":…,"pcpus":[…],"guests":[…],…}
 //     {"event":"plan","actions":["1b4e… 0 -> 3", …]}
+//     {"event":"undone","action":"1b4e… 0 -> 3"}     the call failed, or it was a dry run
 //
 // A sample read back equals the one that was written, so that a manager fed with it decides the
 // same.  What is read is untrusted text: every error names the line.
@@ -26,12 +27,15 @@ namespace fairlead::manage {
 std::string start_line(const std::string& manager);
 std::string sample_line(const Sample& sample);
 std::string plan_line(const std::vector<std::string>& actions);
+std::string undone_line(const std::string& action);
 
 // Replays a recording: `decide` gets each sample and returns its actions, which are compared with
-// those that stand in the plan after it.  Returns how many plans were compared; kCorrupt with the
-// line if one differs or the text is no recording, kInvalid if it is another manager's.
-base::Result<std::uint64_t> replay(
-    std::istream& in, const std::string& manager,
-    const std::function<std::vector<std::string>(const Sample&)>& decide);
+// those that stand in the plan after it; `undone` gets those that were not carried out.  Returns
+// how many plans were compared; kCorrupt with the line if one differs or the text is no recording,
+// kInvalid if it is another manager's.
+using Decide = std::function<std::vector<std::string>(const Sample&)>;
+using Undone = std::function<void(const std::string&)>;
+base::Result<std::uint64_t> replay(std::istream& in, const std::string& manager,
+                                   const Decide& decide, const Undone& undone = {});
 
 }  // namespace fairlead::manage

@@ -64,6 +64,17 @@ TEST(Recording, ADifferentPlanIsTold) {
   EXPECT_EQ(compared.error().message(), "line 3: the plan differs: recorded [x], now [y]");
 }
 
+TEST(Recording, TellsWhatWasNotDone) {
+  std::istringstream in(start_line("vcpu") + "\n" + sample_line(rich_sample()) + "\n" +
+                        plan_line({"x"}) + "\n" + undone_line("x") + "\n");
+  std::string undone;
+  const auto compared = replay(
+      in, "vcpu", [](const Sample&) { return std::vector<std::string>{"x"}; },
+      [&](const std::string& action) { undone += action; });
+  ASSERT_TRUE(compared);
+  EXPECT_EQ(undone, "x");
+}
+
 TEST(Recording, RefusesWhatIsNone) {
   std::vector<Sample> seen;
   for (const std::string& text : std::vector<std::string>{

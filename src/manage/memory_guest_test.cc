@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "manage/memory_guest.h"
+
+#include <gtest/gtest.h>
+
+namespace fairlead::manage {
+namespace {
+
+constexpr std::int64_t kMebi = kMiB;
+
+class MemoryGuestTest : public testing::Test {
+ protected:
+  MemoryGuestTest() {
+    guest_.name = "a";
+    reading_.state = ReportState::kFresh;
+    reading_.known = true;
+    reading_.size = 512 * kMebi;
+    reading_.maximum = 2048 * kMebi;
+    reading_.used = 300 * kMebi;
+    reading_.usable = 212 * kMebi;
+    state_.balloon.observe(reading_.size, 1, 3);
+  }
+
+  MemoryEntry entry(double elapsed_s = 2) {
+    return make_entry(guest_, reading_, state_, settings_, 1, elapsed_s);
+  }
+  std::int64_t want(double elapsed_s = 2) { return entry(elapsed_s).want / kMebi; }
+
+  GuestSample guest_;
+  MemoryReading reading_;
+  MemoryGuest state_;
+  MemorySettings settings_;
+};
+
+TEST_F(MemoryGuestTest, WantsHeadroomForWhatItWillUseUntilTheNextChange) {
+  EXPECT_EQ(want(), 300 + 100 + 16);
+  reading_.growth = 20.0 * kMiB;
+  EXPECT_EQ(want(), 300 + 100 + 16 + 90) << "1.5 x 20 x (2 + 0 + 1)";
+  reading_.age_s = 2;
+  EXPECT_EQ(want(), 300 + 100 + 16 + 150);
+  EXPECT_EQ(want(5), 300 + 100 + 16 + 240);
+}
+
+TEST_F(MemoryGuestTest, OneStepIsNoRate) {
+  reading_.growth = 5000.0 * kMiB;
+  EXPECT_EQ(want(), 300 + 100 + 16 + 256);
+  reading_.used = 1000 * kMebi;
+  reading_.size = 1024 * kMebi;
+  EXPECT_EQ(want(), 1000 + 100 + 20 + 500);
+  reading_.used = 1800 * kMebi;
+  EXPECT_EQ(want(), 2048);
+}
+
+TEST_F(MemoryGuestTest, KeepsFiftyMebibytesAndItsMinimum) {
+  EXPECT_EQ(entry().keep, 350 * kMebi);
+  reading_.used = 500 * kMebi;
+  EXPECT_EQ(entry().keep, 512 * kMebi) << "a right to what it has, not to more";
+  reading_.used = 10 * kMebi;
+  EXPECT_EQ(entry().keep, 200 * kMebi);
+}
+
+TEST_F(MemoryGuestTest, CountsAllThatAGuestWithoutADriverCanTouch) {
+  reading_.state = ReportState::kNever;
+  EXPECT_EQ(entry().status, GuestMemoryStatus::kDriverless);
+  EXPECT_EQ(entry().promised(), 2048 * kMebi);
+  EXPECT_FALSE(entry().managed());
+}
+
+}  // namespace
+}  // namespace fairlead::manage

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/memory_world.h"
+
+#include <gtest/gtest.h>
+
+namespace fairlead::sim {
+namespace {
+
+using manage::kMiB;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::string id(MemoryWorld& world) { return world.sample()->guests[0].uuid; }
+
+TEST(MemoryWorld, TheHostGivesWhatIsTouchedAndGetsItBackFromTheBalloonOnly) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.start = 1024 * kMiB, .base = 200 * kMiB});
+  EXPECT_DOUBLE_EQ(world.available_mib(), 4096 - 200);
+  world.set_load(0, {.shape = MemoryShape::kGrow, .limit = 500 * kMiB});
+  world.advance(60 * kSecond);
+  EXPECT_DOUBLE_EQ(world.available_mib(), 4096 - 700);
+  world.set_load(0, {.shape = MemoryShape::kFree});
+  world.advance(kSecond);
+  EXPECT_DOUBLE_EQ(world.available_mib(), 4096 - 700);
+  ASSERT_TRUE(world.set_memory(id(world), 400 * kMiB));
+  world.advance(5 * kSecond);
+  EXPECT_DOUBLE_EQ(world.available_mib(), 4096 - 400);
+}
+
+TEST(MemoryWorld, TheBalloonLagsAndRunsOutOfPuff) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest(
+      {.start = 512 * kMiB, .base = 400 * kMiB, .inflate_rate = 50.0 * kMiB, .lag_ns = kSecond});
+  ASSERT_TRUE(world.set_memory(id(world), 300 * kMiB));
+  world.advance(kSecond - 1);
+  EXPECT_DOUBLE_EQ(world.truth(0).size_mib, 512);
+  world.advance(kSecond);
+  EXPECT_NEAR(world.truth(0).size_mib, 462, 8);
+  world.advance(10 * kSecond);
+  EXPECT_NEAR(world.truth(0).size_mib, 416, 0.1) << "16 MiB stay free";
+  EXPECT_FALSE(world.set_memory(id(world), 4096 * kMiB)) << "above its maximum";
+}
+
+TEST(MemoryWorld, WhoHasNothingUsableIsKilled) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.start = 512 * kMiB, .maximum = 512 * kMiB, .base = 300 * kMiB});
+  world.add_guest({.start = 512 * kMiB, .base = 300 * kMiB});
+  for (std::uint32_t g = 0; g < 2; ++g) world.set_load(g, {.shape = MemoryShape::kGrow});
+  world.advance(20 * kSecond);
+  ASSERT_EQ(world.kills().size(), 2U);
+  EXPECT_TRUE(world.kills()[0].at_maximum);
+  EXPECT_FALSE(world.kills()[1].at_maximum);
+  EXPECT_DOUBLE_EQ(world.truth(0).used_mib, 300);
+}
+
+TEST(MemoryWorld, ReportsComeAtTheirPeriodAndNotBefore) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({});
+  world.advance(10 * kSecond);
+  EXPECT_EQ(world.sample()->guests[0].memory->updated_s, 0);
+  EXPECT_FALSE(world.sample()->guests[0].memory->usable_bytes);
+  ASSERT_TRUE(world.set_stats_period(id(world), 5));
+  world.advance(5 * kSecond);
+  const auto first = *world.sample();
+  EXPECT_EQ(first.guests[0].memory->updated_s, first.wall_s);
+  EXPECT_EQ(first.guests[0].memory->usable_bytes, (512 - 315) * kMiB);
+  world.advance(4 * kSecond);
+  EXPECT_EQ(world.sample()->guests[0].memory->updated_s, first.wall_s);
+}
+
+TEST(MemoryWorld, WithoutADriverSizeIsMaximumAndNothingMoves) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.driver = false});
+  ASSERT_TRUE(world.set_stats_period(id(world), 1));
+  ASSERT_TRUE(world.set_memory(id(world), 400 * kMiB)) << "success without effect";
+  world.advance(10 * kSecond);
+  const auto memory = *world.sample()->guests[0].memory;
+  EXPECT_EQ(memory.current_bytes, memory.maximum_bytes);
+  EXPECT_EQ(memory.updated_s, 0);
+}
+
+TEST(MemoryWorld, PageCacheIsUsableAndTheBalloonTakesIt) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.start = 1024 * kMiB, .base = 200 * kMiB});
+  ASSERT_TRUE(world.set_stats_period(id(world), 1));
+  world.set_load(0, {.shape = MemoryShape::kCache, .rate = 100e6, .limit = 500 * kMiB});
+  world.advance(20 * kSecond);
+  const auto memory = *world.sample()->guests[0].memory;
+  EXPECT_EQ(*memory.usable_bytes, 824 * kMiB);
+  EXPECT_EQ(*memory.unused_bytes, 324 * kMiB);
+  ASSERT_TRUE(world.set_memory(id(world), 400 * kMiB));
+  world.advance(5 * kSecond);
+  EXPECT_DOUBLE_EQ(world.truth(0).size_mib, 400);
+}
+
+TEST(MemoryWorld, TheSameSeedIsTheSameWorld) {
+  const auto run = [] {
+    MemoryWorld world(4096 * kMiB, 42);
+    for (std::uint32_t g = 0; g < 3; ++g) {
+      world.add_guest({});
+      world.set_load(g, {.shape = MemoryShape::kSawtooth, .limit = 150 * kMiB});
+    }
+    for (int i = 0; i < 10; ++i) world.advance(kSecond / 3);
+    return *world.sample();
+  };
+  EXPECT_EQ(run(), run());
+}
+
+}  // namespace
+}  // namespace fairlead::sim
