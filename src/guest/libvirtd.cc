@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -84,15 +85,34 @@ base::Result<std::vector<Overlay>> account_overlays(const std::string& folder) {
   return overlays;
 }
 
+// The root of a chroot is no mount and cannot be made private: a private copy of it, mounted at
+// `place`, becomes the root.
+bool enter_copy(const char* place) {
+  const int tree = ::open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  mount_attr change{};
+  change.propagation = MS_PRIVATE;
+  return tree >= 0 &&
+         ::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &change, sizeof change) == 0 &&
+         ::move_mount(tree, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
+         ::chdir(place) == 0 && ::chroot(".") == 0;
+}
+
+bool enter_namespace(const char* place) {
+  if (::unshare(CLONE_NEWNS) != 0) return false;
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) return true;
+  return errno == EINVAL && enter_copy(place);
+}
+
+bool lay(const Overlay& one) {
+  if (::mkdir(one.place, 0755) != 0 && errno != EEXIST) return false;
+  return ::mount(one.source.c_str(), one.place, nullptr, MS_BIND, nullptr) == 0;
+}
+
 // After the fork; only system calls.  Says what failed on stderr, the log.
-[[noreturn]] void become_libvirtd(const std::vector<Overlay>& overlays, char* const* arguments) {
+[[noreturn]] void become_libvirtd(const char* root, const std::vector<Overlay>& overlays,
+                                  char* const* arguments) {
   ::setsid();
-  bool good = ::unshare(CLONE_NEWNS) == 0 &&
-              ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-  for (const Overlay& one : overlays) {
-    ::mkdir(one.place, 0755);
-    good = good && ::mount(one.source.c_str(), one.place, nullptr, MS_BIND, nullptr) == 0;
-  }
+  const bool good = enter_namespace(root) && std::all_of(overlays.begin(), overlays.end(), &lay);
   if (good) {
     ::execvp("libvirtd", arguments);
     ::execv("/usr/sbin/libvirtd", arguments);
@@ -189,6 +209,8 @@ base::Status Libvirtd::start() const {
     overlays.push_back({folder_ + "/" + mount[0], mount[1]});
     if (place_ == Place::kSystem) break;
   }
+  const std::string root = folder_ + "/root";
+  FL_TRY_STATUS(make_folders(root));
   std::string program = "libvirtd";
   std::string configuration = "--config=" + folder_ + "/etc/libvirtd.conf";
   // Its own pid file, not ours: libvirtd locks it, so that of the system is one at most.
@@ -205,7 +227,7 @@ base::Status Libvirtd::start() const {
     ::dup2(null.get(), 0);
     ::dup2(log.get(), 1);
     ::dup2(log.get(), 2);
-    become_libvirtd(overlays, arguments);
+    become_libvirtd(root.c_str(), overlays, arguments);
   }
   FL_TRY(const auto process, daemon::ProcessId::of(child));
   FL_TRY_STATUS(base::write_file_atomic(folder_ + "/process", process.text()));
