@@ -20,6 +20,8 @@ class ServiceDies(House):
         self.start(*options)
         each = scaled(6000, 1500, 60000)
         clients = [self.spawn("client", threads, each) for threads in (1, 4, 16)]
+        # Who comes to no service is refused, and a client may be slow to start.
+        eventually(lambda: self.status()["clients_seen"] >= len(clients))
         for _ in range(scaled(4, 2, 20)):
             before = self.status()["requests"]
             try:
@@ -42,6 +44,7 @@ class ServiceDies(House):
         self.image()
         self.start()
         clients = [self.spawn("client", threads, 4000) for threads in (2, 8)]
+        eventually(lambda: self.status()["clients_seen"] >= len(clients))
         for _ in range(2):
             eventually(lambda: self.status()["requests"] > 50)
             self.ok("service", "stop")
