@@ -20,6 +20,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/memory_room.h"
 #include "base/random.h"
 #include "base/units.h"
 #include "disk/zipf.h"
@@ -32,19 +33,6 @@ namespace {
 
 constexpr std::uint64_t kRecordBytes = 512 + sizeof(std::uint64_t);
 constexpr double kMostSkew = 10;
-
-std::uint64_t available_bytes() {
-  // MemAvailable counts what the kernel can give without swapping; sysinfo's free does not.
-  const auto text = base::read_file("/proc/meminfo", std::size_t{64} * 1024);
-  if (text) {
-    const auto at = text->find("MemAvailable:");
-    if (at != std::string::npos) {
-      return std::strtoull(text->c_str() + at + 13, nullptr, 10) * 1024;
-    }
-  }
-  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
-}
 
 template <typename T>
 T* map_memory(std::uint64_t bytes) {
@@ -241,7 +229,7 @@ Records::~Records() {
 }
 
 base::Status Records::reserve(std::uint64_t count) {
-  const std::uint64_t most = available_bytes() / 10 * 9 / kRecordBytes;
+  const std::uint64_t most = base::memory_room_bytes() / 10 * 9 / kRecordBytes;
   if (count > most) {
     return base::fail(
         base::Error(ErrorKind::kLimit, "keeping " + std::to_string(count) +
