@@ -6,11 +6,12 @@
 #define FAIRLEAD_FRONT_DOOR_H
 
 #include <errno.h>
+#include <unistd.h>
+
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Becomes `program`; returns 1, and says why, if that cannot be. */
 static int open_door(const char* door, const char* program, char** argv) {
