@@ -17,6 +17,7 @@ constexpr std::uint32_t kLeastDepth = 6;         // at the device, beside a clie
 constexpr std::size_t kIntakeBatch = 64;         // requests of one client a turn
 constexpr std::uint32_t kEmptyLooks = 4096;      // before a silent ring must ring its bell
 constexpr std::uint32_t kReservedFlights = 256;  // for clients past the depth, one each
+constexpr std::int64_t kSpinNs = 10'000;         // without the service's core all clients wait
 constexpr std::int64_t kLookPeriodNs = base::kNanosPerSecond;
 
 // A watched descriptor: the orders' own, or a client by seat and number.
@@ -44,7 +45,7 @@ Service::Service(Image image, const ServiceLimits& limits, const base::Clock& cl
       reads_(std::move(image), read_limits(limits)),
       fair_(limits.clients, {.min_depth = std::min(kLeastDepth, limits.queue_depth),
                              .max_depth = limits.queue_depth}),
-      poll_({.max_ns = limits.poll_ns}),
+      poll_({.max_ns = limits.poll_ns, .spin_ns = kSpinNs}),
       seats_(limits.clients) {
   active_.reserve(limits.clients);
   answered_.reserve(limits.clients);

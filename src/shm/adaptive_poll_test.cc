@@ -9,7 +9,7 @@
 namespace fairlead::shm {
 namespace {
 
-// A clock that moves when somebody yields.
+// A clock that moves when somebody yields or spins.
 struct Scripted {
   static inline std::int64_t now = 0;
   static inline std::int64_t yield_ns = 0;
@@ -19,6 +19,7 @@ struct Scripted {
     ++yields;
     now += yield_ns;
   }
+  static void relax() noexcept { now += 20; }
 };
 
 using Poll = BasicAdaptivePoll<Scripted>;
@@ -31,7 +32,7 @@ class AdaptivePollTest : public testing::Test {
     Scripted::yields = 0;
   }
 
-  // Waits for an answer that takes `wait_ns` after the first microsecond; true: it was looked for.
+  // Waits for an answer that takes `wait_ns` and at least one yield; true: it was looked for.
   bool wait(std::int64_t wait_ns) {
     const std::int64_t answer = Scripted::now + wait_ns;
     poll_.begin();
@@ -63,16 +64,18 @@ class AdaptivePollTest : public testing::Test {
   Poll poll_{PollLimits{}};
 };
 
-TEST_F(AdaptivePollTest, FirstLooksCostNoSystemCall) {
+TEST_F(AdaptivePollTest, SpinsWithoutASystemCallBeforeItYields) {
+  const std::int64_t began = Scripted::now;
   poll_.begin();
-  for (int i = 0; i < 31; ++i) EXPECT_TRUE(poll_.again());
-  EXPECT_EQ(Scripted::yields, 0);
-  EXPECT_TRUE(poll_.again());
-  EXPECT_EQ(Scripted::yields, 1);
+  while (Scripted::yields == 0) ASSERT_TRUE(poll_.again());
+  const std::int64_t spun = Scripted::now - Scripted::yield_ns - began;
+  EXPECT_GE(spun, 2'500);
+  EXPECT_LE(spun, 3'300) << "a few looks late, because not each look reads the clock";
 }
 
-TEST_F(AdaptivePollTest, AnswersOfTheFirstMicrosecondCountAsShort) {
+TEST_F(AdaptivePollTest, AnswersBeforeTheFirstYieldCountAsShort) {
   make_average(100'000);
+  EXPECT_FALSE(poll_.brief());
   for (int i = 0; i < 100; ++i) {
     poll_.begin();
     poll_.again();
@@ -145,9 +148,20 @@ TEST_F(AdaptivePollTest, ACrowdedCoreIsLeftAloneForTwiceAsLongEachTime) {
   EXPECT_LE(last, 1024) << "the most";
 }
 
-TEST_F(AdaptivePollTest, BriefIsUpToItsLimit) {
-  EXPECT_TRUE(poll_.brief());
-  make_average(300'000);
+TEST_F(AdaptivePollTest, BriefIsToldByYieldsNotByTime) {
+  EXPECT_TRUE(poll_.brief()) << "nothing known";
+  Scripted::yield_ns = 150'000;  // many threads of our own had their turn
+  make_average(200'000);
+  EXPECT_TRUE(poll_.brief()) << "two yields a wait";
+  Scripted::yield_ns = 1'000;  // nobody else has anything to do
+  make_average(50'000);
+  EXPECT_FALSE(poll_.brief()) << "fifty yields a wait";
+}
+
+TEST_F(AdaptivePollTest, AWaitThatSleptIsNotBrief) {
+  std::atomic<std::uint32_t> may_poll{0};
+  poll_.heed(may_poll);
+  for (int i = 0; i < 10; ++i) yields_of_one_wait();
   EXPECT_FALSE(poll_.brief());
 }
 

@@ -85,14 +85,6 @@ consteval std::memory_order order_of(Site site) {
   throw "a site without an order";
 }
 
-inline void cpu_relax() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 // The real thing.
 struct Production {
   template <typename T>
@@ -147,6 +139,18 @@ struct Production {
     futex_wake(word, 1, scope);
   }
   static void yield() noexcept { ::sched_yield(); }
+  static void relax() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+  // Soon to be read, and perhaps just changed by the peer.
+  template <typename T>
+  static void prefetch(const T& entry) noexcept {
+    __builtin_prefetch(&entry);
+  }
   static std::int64_t now_ns() noexcept { return base::monotonic_ns(); }
 };
 

@@ -81,6 +81,7 @@ class Consumer {
 
   // Copies up to out.size() entries.  Returns how many, or kFault.
   int take(std::span<T> out) noexcept {
+    prefetch();
     const std::uint32_t there = P::template load<Site::kSeeProduced>(*produced_) - consumed_;
     if (there > mask_ + 1) return kFault;
     const std::uint32_t count = there < out.size() ? there : static_cast<std::uint32_t>(out.size());
@@ -89,6 +90,7 @@ class Consumer {
   }
 
   bool looks_empty() const noexcept {
+    prefetch();
     return P::template load<Site::kSeeProduced>(*produced_) == consumed_;
   }
 
@@ -106,6 +108,10 @@ class Consumer {
   }
 
  private:
+  // The next entry's line comes beside the index's, not after it: between distant cores each is a
+  // quarter of a microsecond.
+  void prefetch() const noexcept { P::prefetch(entries_[consumed_ & mask_]); }
+
   Word* produced_ = nullptr;
   Word* event_ = nullptr;
   const Entry* entries_ = nullptr;

@@ -176,6 +176,8 @@ struct RelacyPlatform {
     word.sleepers.notify_one($);
     word.lock.unlock($);
   }
+  template <typename T>
+  static void prefetch(const Entry<T>&) {}
   static void yield() { rl::yield(1, $); }
   static std::int64_t now_ns() { return 0; }
 
