@@ -110,6 +110,15 @@ TEST(CpuManager, PinsWhatFloatsOnceAndNoMore) {
   EXPECT_TRUE(trial.intervals().back().balanced);
 }
 
+// Nine per cent beside none are uneven by any measure, and not worth a pin.
+TEST(CpuManager, LeavesAnIdleHostAlone) {
+  CpuWorld world({.pcpus = 2});
+  for (int i = 0; i < 3; ++i) world.add_guest({{0.03}}, CpuSet::of({0}));
+  CpuTrial trial(world, managed());
+  trial.run(30);
+  EXPECT_EQ(trial.pins_since(0), 0U);
+}
+
 TEST(CpuManager, TakesForeignLoadIntoAccount) {
   CpuWorld world({.pcpus = 2});
   for (int i = 0; i < 4; ++i) world.add_guest({{0.2}}, CpuSet::of({i < 2 ? 0U : 1U}));
