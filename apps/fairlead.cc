@@ -29,6 +29,7 @@ constexpr Verb kVerbs[] = {
     {"memory", "move memory among guests before they starve"},
     {"guest", "make kernels and first file systems for small guests"},
     {"lab", "run small guests under libvirt and give them loads"},
+    {"reproduce", "run a course document's cases again in simulation"},
 };
 
 void usage(std::FILE* to) {

@@ -52,6 +52,8 @@ struct VcpuState {
   double used = -1;               // smoothed; below 0: not seen yet
   double reference = -1;          // the same when we last looked for a plan; below 0: look again
   double reference_demand = 0;    // and its demand then
+  double average = 0;             // of its demand since then
+  std::uint32_t averaged = 0;     // intervals in it
 };
 
 }  // namespace
@@ -66,16 +68,19 @@ struct CpuManager::State {
   void notice_foreign_pins(const CpuProblem& problem, CpuPlan& plan);
   bool has_changed(const CpuProblem& problem);
   void remember(const CpuProblem& problem);
+  void average(CpuProblem& problem);
   // Loads that met on one processor hid some of their demand: after a plan they are seen better,
   // and it may be corrected once.
   bool correcting() const { return may_correct && interval - planned_at <= kCorrection; }
   bool even_use(const CpuPlan& plan) const;
   bool is_uneven(const Spread& demand, const CpuPlan& plan) const;
+  bool is_misplaced(const PlacementProblem& problem, const Spread& demand) const;
   std::uint32_t patience(const CpuPlan& plan, bool settled) const;
   bool gross(const CpuProblem& problem) const;
   void freeze(CpuProblem& problem, bool only_homeless) const;
   void consider(CpuProblem problem, CpuPlan& plan);
-  bool worth_it(const Spread& before, const Spread& after, bool settled, CpuPlan& plan) const;
+  bool worth_it(const PlacementProblem& problem, const std::vector<Move>& moves, bool settled,
+                CpuPlan& plan) const;
   bool is_balanced(const CpuProblem& problem, const CpuPlan& plan);
   void adopt(const CpuProblem& problem, const std::vector<Move>& moves, CpuPlan& plan);
 
@@ -85,6 +90,7 @@ struct CpuManager::State {
   Wishes wishes;
   std::uint64_t interval = 0;
   std::uint32_t imbalanced_for = 0;      // intervals in a row
+  std::uint32_t misplaced_for = 0;       // likewise, since the last look for a plan
   std::uint64_t planned_at = 0;          // interval of the last plan
   bool may_correct = false;              // it was not itself a correction
   std::optional<double> best_deviation;  // of any placement, for the demands last looked at
@@ -173,8 +179,22 @@ void CpuManager::State::remember(const CpuProblem& problem) {
     VcpuState& state = vcpus[problem.keys[i]];
     state.reference = state.used;
     state.reference_demand = problem.placement.items[i].demand;
+    state.averaged = 0;
   }
   best_deviation.reset();
+}
+
+// While nothing changes, what is seen of a demand is the demand and noise: the longer, the less
+// noise is left to act upon.
+void CpuManager::State::average(CpuProblem& problem) {
+  constexpr std::uint32_t kLongest = 50;
+  for (std::size_t i = 0; i < problem.keys.size(); ++i) {
+    VcpuState& state = vcpus[problem.keys[i]];
+    state.averaged = std::min(state.averaged + 1, kLongest);
+    double& demand = problem.placement.items[i].demand;
+    state.average += (demand - state.average) / state.averaged;
+    demand = state.average;
+  }
 }
 
 bool CpuManager::State::even_use(const CpuPlan& plan) const {
@@ -185,6 +205,16 @@ bool CpuManager::State::even_use(const CpuPlan& plan) const {
 bool CpuManager::State::is_uneven(const Spread& demand, const CpuPlan& plan) const {
   const double relative = even_use(plan) ? kHiddenTrigger : settings.trigger;
   return demand.deviation > std::max(relative * demand.mean, settings.idle_points);
+}
+
+// Siblings, stacked vCPUs or distance cost what a deviation beyond the trigger would, whether or
+// not it could be otherwise.
+bool CpuManager::State::is_misplaced(const PlacementProblem& problem, const Spread& demand) const {
+  if (is_flat(problem)) return false;
+  const double all = effective_deviation(problem, {});
+  const double even = demand.deviation;
+  const double topology = std::sqrt(std::max((all - even) * (all + even), 0.0));
+  return topology > std::max(settings.trigger * demand.mean, settings.idle_points);
 }
 
 std::uint32_t CpuManager::State::patience(const CpuPlan& plan, bool settled) const {
@@ -212,6 +242,8 @@ void CpuManager::State::freeze(CpuProblem& problem, bool only_homeless) const {
 }
 
 void CpuManager::State::consider(CpuProblem problem, CpuPlan& plan) {
+  const bool settled = !has_changed(problem) && !correcting();
+  if (settled) average(problem);
   const std::vector<double> loads = loads_of(problem.placement);
   const Spread before = spread(loads);
   plan.predicted_deviation = before.deviation;
@@ -219,7 +251,9 @@ void CpuManager::State::consider(CpuProblem problem, CpuPlan& plan) {
   const bool homeless = std::ranges::any_of(items, [](const auto& i) { return i.at == kNowhere; });
   const bool idle = std::ranges::all_of(loads, [](double load) { return load < kIdleLoad; });
   const bool uneven = is_uneven(before, plan);
+  const bool misplaced = is_misplaced(problem.placement, before);
   imbalanced_for = uneven && !idle ? imbalanced_for + 1 : 0;
+  misplaced_for = misplaced && !idle ? misplaced_for + 1 : 0;
   if (idle && !homeless) {
     plan.balanced = true;
     plan.notes.push_back(
@@ -231,10 +265,10 @@ void CpuManager::State::consider(CpuProblem problem, CpuPlan& plan) {
     plan.notes.emplace_back("idle: vCPUs without a load are not worth a pin");
     return;
   }
-  const bool settled = !has_changed(problem) && !correcting();
   const std::uint32_t needed = patience(plan, settled);
-  const bool now = gross(problem) || correcting() || imbalanced_for >= needed;
-  if (!homeless && (!uneven || !now)) {
+  const bool now = uneven && (gross(problem) || correcting() || imbalanced_for >= needed);
+  const bool tidy = misplaced && misplaced_for >= needed;
+  if (!homeless && !now && !tidy) {
     plan.balanced = is_balanced(problem, plan);
     if (uneven) {
       plan.notes.push_back(
@@ -242,26 +276,29 @@ void CpuManager::State::consider(CpuProblem problem, CpuPlan& plan) {
     }
     return;
   }
-  freeze(problem, homeless && !(uneven && now));
+  if (now || tidy) misplaced_for = 0;
+  freeze(problem, homeless && !now && !tidy);
   const std::vector<Move> moves = improve(problem.placement, goal);
-  const Spread after = spread(loads_after(problem.placement, moves));
   if (!settled) remember(problem);
-  if (!homeless && !worth_it(before, after, settled, plan)) {
+  if (!homeless && !worth_it(problem.placement, moves, settled, plan)) {
     plan.balanced = is_balanced(problem, plan);
     return;
   }
-  plan.predicted_deviation = after.deviation;
+  plan.predicted_deviation = spread(loads_after(problem.placement, moves)).deviation;
   adopt(problem, moves, plan);
 }
 
-bool CpuManager::State::worth_it(const Spread& before, const Spread& after, bool settled,
-                                 CpuPlan& plan) const {
-  const double gain = before.deviation - after.deviation;
-  const double least = (settled ? kSettledGain : kLeastGain) * before.deviation;
-  if (gain > 0 && gain >= least) return true;
+bool CpuManager::State::worth_it(const PlacementProblem& problem, const std::vector<Move>& moves,
+                                 bool settled, CpuPlan& plan) const {
+  const double before = effective_deviation(problem, {});
+  const double after = effective_deviation(problem, moves);
+  const double gain = before - after;
+  if (gain > 0 && gain >= (settled ? kSettledGain : kLeastGain) * before) return true;
+  const Spread now = spread(loads_of(problem));
+  const Spread then = spread(loads_after(problem, moves));
   plan.notes.push_back(
       fmt::format("stays: deviation {:.1f} % of the mean, the best plan would reach {:.1f} %{}",
-                  percent(before.deviation / before.mean), percent(after.deviation / after.mean),
+                  percent(now.deviation / now.mean), percent(then.deviation / then.mean),
                   settled ? ", and nothing has changed since that was found too little" : ""));
   return false;
 }

@@ -32,12 +32,21 @@ void consider(const Step& step, Step& best) {
 
 // The best single move from p to q, or swap between them.
 void consider_pair(const PlacementState& state, std::uint32_t p, std::uint32_t q, Step& best) {
-  if (state.most_gain(p, q) <= best.worth()) return;
+  const PlacementState::Bound bound = state.bound(p, q);
+  if (bound.most() <= best.worth()) return;
+  const auto& items = state.problem().items;
   for (const std::uint32_t a : state.on(p)) {
     if (!may_move(state, a)) continue;
-    if (state.may(a, q)) consider({state.gain_of_move(a, q), a, q, kNowhere}, best);
+    const double load = items[a].demand;
+    const double misplaced = state.misplaced(a);
+    if (bound.of(load, misplaced) > best.worth() && state.may(a, q)) {
+      consider({state.gain_of_move(a, q), a, q, kNowhere}, best);
+    }
     for (const std::uint32_t b : state.on(q)) {
-      if (!may_move(state, b) || !state.may(a, q, b) || !state.may(b, p, a)) continue;
+      const double most = bound.of(load - items[b].demand, misplaced + state.misplaced(b));
+      if (most <= 2 * best.worth() || !may_move(state, b) || !state.may(a, q, b) ||
+          !state.may(b, p, a))
+        continue;
       consider({state.gain_of_swap(a, b), a, q, b}, best);
     }
   }
@@ -63,10 +72,10 @@ std::vector<std::uint32_t> by_distance_from_mean(const PlacementState& state) {
   return order;
 }
 
-Step best_step(const PlacementState& state, const PlacementGoal& goal) {
+Step best_step(const PlacementState& state, double least_gain) {
   constexpr std::size_t kLeastEnds = 2;
   Step best;
-  best.gain = goal.least_gain;
+  best.gain = least_gain;
   best.partner = kNowhere;
   const auto order = by_distance_from_mean(state);
   for (std::size_t i = 0; i < order.size(); ++i) {
@@ -111,23 +120,12 @@ bool all_differ(std::vector<std::uint32_t> numbers) {
   return std::ranges::adjacent_find(numbers) == numbers.end();
 }
 
-// One cache, one node, no SMT, one vCPU a guest: nothing but the spread tells placements apart.
-bool is_flat(const PlacementProblem& problem) {
-  std::vector<std::uint32_t> cores;
-  for (const PlacementCpu& cpu : problem.cpus) {
-    if (cpu.cache != problem.cpus[0].cache || cpu.node != problem.cpus[0].node) return false;
-    cores.push_back(cpu.core);
-  }
-  std::vector<std::uint32_t> guests;
-  guests.reserve(problem.items.size());
-  for (const PlacementItem& item : problem.items) guests.push_back(item.guest);
-  return all_differ(std::move(cores)) && all_differ(std::move(guests));
-}
-
-void descend(PlacementState& state, const PlacementGoal& goal) {
+void descend(PlacementState& state, const PlacementGoal& goal, bool flat) {
   const std::size_t most = 4 * state.problem().items.size() + 4;
-  for (std::size_t steps = 0; steps < most && !good_enough(spread(state.loads()), goal); ++steps) {
-    const Step step = best_step(state, goal);
+  for (std::size_t steps = 0; steps < most; ++steps) {
+    const bool even = good_enough(spread(state.loads()), goal);
+    if (even && flat) return;
+    const Step step = best_step(state, even ? goal.topology_gain : goal.least_gain);
     if (step.item == kNowhere) return;
     take(state, step);
   }
@@ -147,7 +145,46 @@ void take_back(PlacementState& state, const PlacementGoal& goal) {
   }
 }
 
+// A plan of fewer moves that is hardly worse than the descent's; where the descent was caught far
+// above what is possible, the plan of fewest moves that is near it or half as uneven.
+std::vector<Move> search(const PlacementProblem& problem, const PlacementGoal& goal,
+                         std::vector<Move> moves, double reached) {
+  constexpr std::size_t kFewItems = 12;
+  const auto fewer = fewest_moves(problem, goal, reached, moves.size(), goal.search_steps);
+  if (fewer) {
+    moves = *fewer;
+    reached = spread(loads_after(problem, moves)).deviation;
+  }
+  const Spread now = spread(loads_after(problem, moves));
+  if (good_enough(now, goal) || problem.items.size() > kFewItems) return moves;
+  const auto least = least_deviation(problem, goal.search_steps);
+  if (!least || reached <= goal.slack * *least) return moves;
+  const double aim = std::max(goal.slack * *least, reached / 2);
+  auto better = fewest_moves(problem, goal, aim, problem.items.size() + 1, goal.search_steps);
+  return better ? std::move(*better) : moves;
+}
+
 }  // namespace
+
+bool is_flat(const PlacementProblem& problem) {
+  std::vector<std::uint32_t> cores;
+  for (const PlacementCpu& cpu : problem.cpus) {
+    if (cpu.cache != problem.cpus[0].cache || cpu.node != problem.cpus[0].node) return false;
+    cores.push_back(cpu.core);
+  }
+  std::vector<std::uint32_t> guests;
+  guests.reserve(problem.items.size());
+  for (const PlacementItem& item : problem.items) guests.push_back(item.guest);
+  return all_differ(std::move(cores)) && all_differ(std::move(guests));
+}
+
+double effective_deviation(const PlacementProblem& problem, const std::vector<Move>& moves) {
+  PlacementState state(problem);
+  for (const Move& move : moves) state.place(move.item, move.to);
+  const Spread now = spread(state.loads());
+  const auto cpus = static_cast<double>(problem.cpus.size());
+  return std::sqrt(std::max(state.cost() / cpus - now.mean * now.mean, 0.0));
+}
 
 Spread spread(const std::vector<double>& loads) noexcept {
   if (loads.empty()) return {};
@@ -185,14 +222,12 @@ bool good_enough(const Spread& spread, const PlacementGoal& goal) noexcept {
 std::vector<Move> improve(const PlacementProblem& problem, const PlacementGoal& goal) {
   if (problem.cpus.empty()) return {};
   PlacementState state(problem);
+  const bool flat = is_flat(problem);
   place_the_homeless(state);
-  descend(state, goal);
+  descend(state, goal, flat);
   take_back(state, goal);
-  std::vector<Move> moves = state.moves();
-  const double reached = spread(state.loads()).deviation;
-  if (!is_flat(problem)) return moves;
-  auto fewer = fewest_moves(problem, goal, reached, moves.size(), goal.search_steps);
-  return fewer ? std::move(*fewer) : std::move(moves);
+  if (!flat) return state.moves();
+  return search(problem, goal, state.moves(), spread(state.loads()).deviation);
 }
 
 }  // namespace fairlead::manage

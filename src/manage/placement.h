@@ -15,9 +15,11 @@
 // l < L_s − L_d, and ρ is the difference of loads that outweighs being remote.
 //
 // improve() descends by the best move or swap that takes from the fullest processor or gives to
-// the emptiest, until the target is met or nothing gains; then it takes back moves that turned out
-// unnecessary, and on small problems looks for a plan of fewer moves.  Aggarwal, Motwani and Zhu
-// (2006), "The load rebalancing problem", bound what few moves can reach.
+// the emptiest, until the target is met or nothing gains, beyond the target only for what siblings,
+// stacking or distance cost; then it takes back moves that turned out unnecessary.  On small
+// problems it looks for a plan of fewer moves, and where the descent ended far above the least
+// deviation there is, for one that comes near it.  Aggarwal, Motwani and Zhu (2006), "The load
+// rebalancing problem", bound what few moves can reach.
 //
 // Pure: no clock, no chance.  Thread-safety: values.
 #pragma once
@@ -57,10 +59,11 @@ struct PlacementProblem {
 };
 
 struct PlacementGoal {
-  double relative = 0.03;      // standard deviation ÷ mean that is good enough
-  double absolute = 0.015;     // or this, in processors
-  double least_gain = 0.0008;  // of the cost, for a move to be worth making
-  double slack = 1.1;          // deviation that a plan of fewer moves may have, ÷ the descent's
+  double relative = 0.03;       // standard deviation ÷ mean that is good enough
+  double absolute = 0.015;      // or this, in processors
+  double least_gain = 0.0008;   // of the cost, for a move to be worth making
+  double topology_gain = 0.05;  // likewise, where the loads are even enough
+  double slack = 1.1;           // deviation that a plan of fewer moves may have, ÷ the descent's
   std::size_t search_steps = 10'000;  // for a plan of fewer moves, or none
 };
 
@@ -78,7 +81,15 @@ Spread spread(const std::vector<double>& loads) noexcept;
 
 std::vector<double> loads_of(const PlacementProblem& problem);
 std::vector<double> loads_after(const PlacementProblem& problem, const std::vector<Move>& moves);
+
+// √((cost − m·mean²) ÷ m) over the m processors after these moves: the standard deviation, with
+// what siblings, stacking and distance cost added.
+double effective_deviation(const PlacementProblem& problem, const std::vector<Move>& moves);
+
 bool good_enough(const Spread& spread, const PlacementGoal& goal) noexcept;
+
+// One cache, one node, no SMT, one vCPU a guest: nothing but the spread tells placements apart.
+bool is_flat(const PlacementProblem& problem);
 
 // At most one move an item, those that must be placed first.  Never worse than no move at all.
 std::vector<Move> improve(const PlacementProblem& problem, const PlacementGoal& goal);

@@ -2,7 +2,6 @@
 #include "manage/placement_state.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <utility>
 
@@ -46,23 +45,27 @@ PlacementState::PlacementState(const PlacementProblem& problem)
     most_on_one_.push_back((static_cast<std::uint32_t>(peers.size()) + room - 1) / room);
   }
   smt_ = std::ranges::any_of(siblings_, [](const auto& others) { return !others.empty(); });
-  plain_.resize(problem.cpus.size());
+  misplaced_.resize(problem.items.size());
+  most_misplaced_.resize(problem.cpus.size());
   for (std::uint32_t cpu = 0; cpu < problem.cpus.size(); ++cpu) judge(cpu);
 }
 
-// Whatever is not stacked and not away from where it belongs can only gain by the loads, and most
-// by what evens them out: max over l of 2 l (X - (1 - κ) l), with X the difference of the pulls.
-double PlacementState::most_gain(std::uint32_t p, std::uint32_t q) const {
-  if (!plain_[p] || !plain_[q]) return std::numeric_limits<double>::infinity();
+// By the loads a move or swap gains most if it evens them out: max over l of 2 l (X - (1 - κ) l),
+// with X the difference of the pulls; by stacking and distance what they cost where items are.
+PlacementState::Bound PlacementState::bound(std::uint32_t p, std::uint32_t q) const {
   const double k = smt_ ? problem_.sibling_interference : 0;
-  const double pull = loads_[p] - loads_[q] + k * (sibling_load(p) - sibling_load(q));
-  return pull <= 0 ? 0 : pull * pull / (2 * (1 - k));
+  return {.pull = loads_[p] - loads_[q] + k * (sibling_load(p) - sibling_load(q)),
+          .evening = 1 - k,
+          .other = 2 * (most_misplaced_[p] + most_misplaced_[q])};
 }
 
 void PlacementState::judge(std::uint32_t cpu) {
-  plain_[cpu] = std::ranges::all_of(on_[cpu], [&](std::uint32_t item) {
-    return distance(item, cpu) == 0 && peers_on(item, cpu, item) == 0;
-  });
+  most_misplaced_[cpu] = 0;
+  for (const std::uint32_t item : on_[cpu]) {
+    const double stacked = problem_.stack_weight * stacked_demand(item, cpu, item);
+    misplaced_[item] = problem_.items[item].demand * (stacked + distance(item, cpu));
+    most_misplaced_[cpu] = std::max(most_misplaced_[cpu], misplaced_[item]);
+  }
 }
 
 bool PlacementState::may(std::uint32_t item, std::uint32_t cpu, std::uint32_t leaving) const {
@@ -101,6 +104,19 @@ double PlacementState::gain_of_swap(std::uint32_t a, std::uint32_t b) const {
   gain += 2 * problem_.stack_weight * db * (stacked_demand(b, q, b) - stacked_demand(b, p, a));
   gain += 2 * da * (distance(a, p) - distance(a, q)) + 2 * db * (distance(b, q) - distance(b, p));
   return gain;
+}
+
+double PlacementState::cost() const {
+  double sum = 0;
+  for (std::uint32_t cpu = 0; cpu < loads_.size(); ++cpu) {
+    sum += loads_[cpu] * (loads_[cpu] + problem_.sibling_interference * sibling_load(cpu));
+  }
+  for (std::uint32_t item = 0; item < at_.size(); ++item) {
+    if (at_[item] == kNowhere) continue;
+    const double stacked = problem_.stack_weight * stacked_demand(item, at_[item], item);
+    sum += problem_.items[item].demand * (stacked + 2 * distance(item, at_[item]));
+  }
+  return sum;
 }
 
 void PlacementState::place(std::uint32_t item, std::uint32_t cpu) {

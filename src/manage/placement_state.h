@@ -30,8 +30,24 @@ class PlacementState {
   double gain_of_move(std::uint32_t item, std::uint32_t to) const;
   double gain_of_swap(std::uint32_t a, std::uint32_t b) const;
 
-  // More than any move from p to q or swap between them can gain; cheap.
-  double most_gain(std::uint32_t p, std::uint32_t q) const;
+  // No move from p to q, or swap between them, gains more; cheap.
+  struct Bound {
+    double pull = 0;     // difference of the loads, siblings' included
+    double evening = 1;  // 1 - κ
+    double other = 0;    // by stacking and distance, of any two items there
+
+    // Of those that move this load in sum, of items that are misplaced by so much together.
+    double of(double load, double misplaced) const {
+      return 2 * (load * (pull - evening * load) + misplaced);
+    }
+    double most() const { return (pull <= 0 ? 0 : pull * pull / (2 * evening)) + other; }
+  };
+  Bound bound(std::uint32_t p, std::uint32_t q) const;
+
+  // d (σ Σ d_j + ρ): half of what stacking and distance cost where the item is.
+  double misplaced(std::uint32_t item) const noexcept { return misplaced_[item]; }
+
+  double cost() const;  // from scratch, as placement.h has it
 
   void place(std::uint32_t item, std::uint32_t cpu);
   std::vector<Move> moves() const;  // against where the problem has them
@@ -50,7 +66,8 @@ class PlacementState {
   std::vector<std::vector<std::uint32_t>> on_;        // items, by processor
   std::vector<std::vector<std::uint32_t>> siblings_;  // other threads of the core, by processor
   std::vector<std::vector<std::uint32_t>> peers_;     // items, by guest
-  std::vector<bool> plain_;  // by processor: nothing there is stacked or away
+  std::vector<double> misplaced_;                     // by item
+  std::vector<double> most_misplaced_;                // by processor: the most of any item there
   bool smt_ = false;
   std::vector<std::uint32_t> most_on_one_;  // by guest: that fit one processor
 };

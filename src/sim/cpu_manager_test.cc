@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <ctime>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -32,6 +33,13 @@ constexpr std::uint64_t kWorlds = 10'000;
 #endif
 
 manage::Sample now(CpuWorld& world) { return *world.sample(); }
+
+// Of this thread: what others do on the machine does not count.
+std::int64_t processor_time_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * base::kNanosPerSecond + time.tv_nsec;
+}
 
 struct Case {
   const char* name;
@@ -102,6 +110,15 @@ TEST(CpuManager, PinsWhatFloatsOnceAndNoMore) {
   EXPECT_TRUE(trial.intervals().back().balanced);
 }
 
+// Nine per cent beside none are uneven by any measure, and not worth a pin.
+TEST(CpuManager, LeavesAnIdleHostAlone) {
+  CpuWorld world({.pcpus = 2});
+  for (int i = 0; i < 3; ++i) world.add_guest({{0.03}}, CpuSet::of({0}));
+  CpuTrial trial(world, managed());
+  trial.run(30);
+  EXPECT_EQ(trial.pins_since(0), 0U);
+}
+
 TEST(CpuManager, TakesForeignLoadIntoAccount) {
   CpuWorld world({.pcpus = 2});
   for (int i = 0; i < 4; ++i) world.add_guest({{0.2}}, CpuSet::of({i < 2 ? 0U : 1U}));
@@ -161,8 +178,11 @@ TEST(CpuManager, LeavesAHandMadePinForAWhileAndThenMends) {
   bool told = false;
   for (const auto& note : trial.last_plan().notes) told = told || note.contains("somebody else");
   EXPECT_TRUE(told);
-  for (const auto& pin : trial.last_plan().pins) {
-    EXPECT_NE(pin.name, "g" + std::to_string(moved)) << "at war with the operator";
+  for (std::uint32_t i = 0; i < manage::CpuSettings{}.cooldown; ++i) {
+    for (const auto& pin : trial.last_plan().pins) {
+      EXPECT_NE(pin.name, "g" + std::to_string(moved)) << "at war with the operator";
+    }
+    trial.run(1);
   }
   trial.run(12);
   EXPECT_TRUE(trial.intervals().back().balanced);
@@ -196,6 +216,25 @@ TEST(CpuManager, SpreadsAGuestsVcpusOverCoresFirst) {
   EXPECT_EQ(cores.size(), 4U);
 }
 
+// Neither makes use more even; both get more done.
+TEST(CpuManager, PartsGuestsOnOneCoreAndBringsThemToTheirMemory) {
+  CpuWorld siblings({.pcpus = 4, .threads_per_core = 2});
+  for (std::uint32_t i = 0; i < 2; ++i) siblings.add_guest({{0.8}}, CpuSet::of({i}));
+  CpuTrial parting(siblings, managed());
+  parting.run(40);
+  EXPECT_EQ(parting.pins_since(0), 1U);
+  EXPECT_NEAR(siblings.work(), 1.6, 1e-6);
+  CpuWorld nodes({.pcpus = 2, .nodes = 2});
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    nodes.add_guest({{0.5}}, CpuSet::of({i}));
+    nodes.bind_memory(i, 1 - i);
+  }
+  CpuTrial bringing(nodes, managed());
+  bringing.run(40);
+  EXPECT_EQ(bringing.pins_since(0), 2U);
+  EXPECT_NEAR(nodes.work(), 1, 1e-6);
+}
+
 TEST(CpuManager, SaysNothingCanBeDoneAndStays) {
   CpuWorld world({.pcpus = 2});
   for (int i = 0; i < 3; ++i) world.add_guest({{0.5}}, CpuSet::of({i % 2U}));
@@ -209,14 +248,21 @@ TEST(CpuManager, DecidesForLargeHostsInTime) {
   const struct {
     std::uint32_t guests;
     std::uint32_t pcpus;
+    std::uint32_t threads_per_core;
+    std::uint32_t nodes;
     std::int64_t most_ns;
-  } sizes[] = {{64, 64, 50 * base::kNanosPerMilli}, {1000, 128, 500 * base::kNanosPerMilli}};
+  } sizes[] = {{64, 64, 1, 1, 50 * base::kNanosPerMilli},
+               {64, 64, 2, 2, 50 * base::kNanosPerMilli},
+               {1000, 128, 1, 1, 500 * base::kNanosPerMilli},
+               {1000, 128, 2, 2, 500 * base::kNanosPerMilli}};
   for (const auto& size : sizes) {
     base::Random random(5);
-    CpuWorld world({.pcpus = size.pcpus});
+    CpuWorld world(
+        {.pcpus = size.pcpus, .threads_per_core = size.threads_per_core, .nodes = size.nodes});
     for (std::uint32_t i = 0; i < size.guests; ++i) {
       const auto at = static_cast<std::uint32_t>(random.below(size.pcpus / 4));
       world.add_guest({{random.unit() * 0.9 * size.pcpus / size.guests * 2}}, CpuSet::of({at}));
+      if (size.nodes > 1) world.bind_memory(i, i % size.nodes);
     }
     manage::CpuManager manager({});
     std::int64_t worst_ns = 0;
@@ -224,9 +270,9 @@ TEST(CpuManager, DecidesForLargeHostsInTime) {
     for (int i = 0; i < 6; ++i) {
       world.advance(base::kNanosPerSecond);
       const auto sample = *world.sample();
-      const std::int64_t start = base::monotonic_ns();
+      const std::int64_t start = processor_time_ns();
       const auto plan = manager.decide(sample);
-      worst_ns = std::max(worst_ns, base::monotonic_ns() - start);
+      worst_ns = std::max(worst_ns, processor_time_ns() - start);
       pins += plan.pins.size();
       for (const auto& pin : plan.pins) {
         ASSERT_TRUE(world.pin(pin.uuid, pin.vcpu, CpuSet::of({pin.pcpu})));
@@ -235,9 +281,9 @@ TEST(CpuManager, DecidesForLargeHostsInTime) {
     EXPECT_GT(pins, 0U);
     RecordProperty("worst_ns_" + std::to_string(size.guests), std::to_string(worst_ns));
 #ifndef FL_SLOW_BUILD
-    EXPECT_LT(worst_ns, 4 * size.most_ns) << "of a machine that others use, too";
+    EXPECT_LT(worst_ns, size.most_ns);
 #endif
-    std::printf("%u guests on %u: %.1f ms at most\n", size.guests, size.pcpus,
+    std::printf("%u guests on %u, %u nodes: %.1f ms at most\n", size.guests, size.pcpus, size.nodes,
                 static_cast<double>(worst_ns) / 1e6);
   }
 }

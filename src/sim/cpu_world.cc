@@ -20,6 +20,8 @@ bool may_run(const manage::CpuSet& allowed, std::uint32_t pcpu) { return allowed
 struct CpuWorld::Running {
   Vcpu* vcpu = nullptr;
   double want = 0;      // closed: alone; open: arrivals and what piled up
+  bool remote = false;  // its memory is on another node
+  double speed = 1;     // work done ÷ time on the processor
   double slowdown = 1;  // time to be done ÷ time of work
   double rate = 0;
   double runnable = 0;  // probability
@@ -31,6 +33,19 @@ struct CpuWorld::Running {
       rate = want <= 0 ? 0 : 1 / (slowdown + 1 / want - 1);
     }
     runnable = std::min(rate * slowdown, 1.0);
+  }
+
+  // What an open load would do more, if it could.
+  double lacks() const { return vcpu->demand.open ? std::max(std::min(want, 1.0) - rate, 0.0) : 0; }
+
+  // The same work takes longer, and what a closed load sleeps between does not.
+  void slow(double by) {
+    speed *= by;
+    if (vcpu->demand.open) {
+      want /= by;
+    } else if (want > 0) {
+      want = 1 / (1 + by * (1 / want - 1));
+    }
   }
 };
 
@@ -99,6 +114,19 @@ void CpuWorld::choose_processors() {
   }
 }
 
+// The analysis is near, not exact: no processor does more than it can, nor rests beside a pile.
+void CpuWorld::fit(double capacity, std::vector<Running>& running) {
+  double total = 0;
+  double lacking = 0;
+  for (const Running& r : running) {
+    total += r.rate;
+    lacking += r.lacks();
+  }
+  const double less = total > capacity ? capacity / total : 1;
+  const double more = lacking > 0 ? std::clamp((capacity - total) / lacking, 0.0, 1.0) : 0;
+  for (Running& r : running) r.rate = r.rate * less + more * r.lacks();
+}
+
 void CpuWorld::share(std::uint32_t pcpu, double capacity, std::vector<Running>& running,
                      double step_ns) {
   constexpr int kRounds = 60;
@@ -112,22 +140,20 @@ void CpuWorld::share(std::uint32_t pcpu, double capacity, std::vector<Running>& 
       runnable += r.runnable;
     }
   }
-  double total = 0;
-  for (const Running& r : running) total += r.rate;
-  const double fit = total > capacity ? capacity / total : 1;
+  fit(capacity, running);
   for (Running& r : running) {
-    r.rate *= fit;
     double waits = 0;
     if (r.vcpu->demand.open) {
       waits = std::clamp(r.runnable - r.rate, 0.0, 1 - r.rate);
-      const double arrived = r.want * step_ns;
-      r.vcpu->backlog_ns = std::max(arrived - r.rate * step_ns, 0.0);
+      // In work, not in time: another step may do it at another speed.
+      r.vcpu->backlog_ns = std::max(r.want - r.rate, 0.0) * r.speed * step_ns;
     } else if (r.rate > 0) {
       waits = std::clamp(1 - r.rate / r.want, 0.0, 1 - r.rate);
     }
     r.vcpu->run_ns += r.rate * step_ns;
     r.vcpu->delay_ns += waits * step_ns;
     waiting_ += waits;
+    work_ += r.rate * r.speed;
     pcpus_[pcpu].used += r.rate;
   }
 }
@@ -144,11 +170,12 @@ void CpuWorld::advance(std::int64_t step_ns) {
       if (!guest.present || guest.paused) continue;
       const double arriving = std::clamp(vcpu.demand.share * wobble, 0.0, 1.0);
       const double piled = vcpu.demand.open ? vcpu.backlog_ns / step : 0;
-      running[vcpu.at].push_back({.vcpu = &vcpu, .want = arriving + piled});
+      const bool remote = guest.node && *guest.node != node_of(vcpu.at);
+      running[vcpu.at].push_back({.vcpu = &vcpu, .want = arriving + piled, .remote = remote});
     }
   }
-  waiting_ = 0;
-  slow_siblings(running);
+  waiting_ = work_ = 0;
+  slow_down(running);
   for (std::uint32_t p = 0; p < pcpus_.size(); ++p) {
     if (!pcpus_[p].online) continue;
     pcpus_[p].used = pcpus_[p].foreign;
@@ -157,29 +184,34 @@ void CpuWorld::advance(std::int64_t step_ns) {
   }
 }
 
-// Beside a busy sibling the same work takes longer.
-void CpuWorld::slow_siblings(std::vector<std::vector<Running>>& running) const {
+std::uint32_t CpuWorld::node_of(std::uint32_t pcpu) const {
+  return pcpu / ((options_.pcpus + options_.nodes - 1) / options_.nodes);
+}
+
+double CpuWorld::sibling_speed(std::uint32_t pcpu, const std::vector<double>& wanted) const {
+  double speed = 1;
+  const std::uint32_t first = pcpu / options_.threads_per_core * options_.threads_per_core;
+  for (std::uint32_t other = first;
+       other < first + options_.threads_per_core && other < pcpus_.size(); ++other) {
+    if (other == pcpu) continue;
+    speed *= 1 - (1 - options_.sibling_capacity) * std::min(wanted[other], 1.0);
+  }
+  return speed;
+}
+
+void CpuWorld::slow_down(std::vector<std::vector<Running>>& running) const {
   std::vector<double> wanted(pcpus_.size());
   for (std::uint32_t p = 0; p < pcpus_.size(); ++p) {
     wanted[p] = pcpus_[p].foreign;
-    for (const Running& r : running[p]) wanted[p] += std::min(r.want, 1.0);
+    for (Running& r : running[p]) {
+      if (r.remote) r.slow(options_.remote_capacity);
+      wanted[p] += std::min(r.want, 1.0);
+    }
   }
   for (std::uint32_t p = 0; p < pcpus_.size(); ++p) {
-    double speed = 1;
-    const std::uint32_t first = p / options_.threads_per_core * options_.threads_per_core;
-    for (std::uint32_t other = first;
-         other < first + options_.threads_per_core && other < pcpus_.size(); ++other) {
-      if (other == p) continue;
-      speed *= 1 - (1 - options_.sibling_capacity) * std::min(wanted[other], 1.0);
-    }
+    const double speed = sibling_speed(p, wanted);
     if (speed == 1) continue;
-    for (Running& r : running[p]) {
-      if (r.vcpu->demand.open) {
-        r.want /= speed;
-      } else if (r.want > 0) {
-        r.want = 1 / (1 + speed * (1 / r.want - 1));
-      }
-    }
+    for (Running& r : running[p]) r.slow(speed);
   }
 }
 
@@ -195,15 +227,14 @@ base::Result<manage::Sample> CpuWorld::sample() {
   manage::Sample sample;
   sample.at_ns = now_ns_;
   sample.wall_s = now_ns_ / 1'000'000'000;
-  const std::uint32_t per_node = (options_.pcpus + options_.nodes - 1) / options_.nodes;
   for (std::uint32_t p = 0; p < pcpus_.size(); ++p) {
     if (!pcpus_[p].online) continue;
     const double busy = std::floor(pcpus_[p].busy_ns / kTickNs) * kTickNs;
     sample.pcpus.push_back({.cpu = p,
                             .busy_ns = static_cast<std::uint64_t>(busy),
                             .core = p / options_.threads_per_core,
-                            .cache = p / per_node,
-                            .node = p / per_node});
+                            .cache = node_of(p),
+                            .node = node_of(p)});
   }
   for (std::uint32_t g = 0; g < guests_.size(); ++g) {
     const Guest& guest = guests_[g];

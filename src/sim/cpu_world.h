@@ -7,7 +7,8 @@
 // less when it has to wait; an open load's work arrives whatever happens and piles up.  How long
 // work waits is the mean value analysis of processor sharing (Reiser and Lavenberg 1980, without
 // the correction for one's own job): a load that meets q others runnable is 1 + q times slower. SMT
-// siblings slow each other; a vCPU that is not pinned goes to the least busy processor it may use.
+// siblings slow each other, and memory of another node slows who uses it: the same work takes more
+// of a processor's time.  A vCPU that is not pinned goes to the least busy processor it may use.
 //
 // Thread-safety: none.
 #pragma once
@@ -33,6 +34,7 @@ struct CpuWorldOptions {
   std::uint32_t threads_per_core = 1;
   std::uint32_t nodes = 1;        // processors are split evenly, in order
   double sibling_capacity = 0.6;  // of a thread whose sibling is busy all the time
+  double remote_capacity = 0.8;   // of any for a vCPU whose memory is bound to another node
   bool ticks = true;              // run time is seen in ticks of 10 ms, as libvirt reports it
   bool delay = true;              // the hypervisor has the run-queue delay
   std::uint64_t seed = 1;
@@ -58,6 +60,8 @@ class CpuWorld final : public manage::Hypervisor {
   // Of the last step: what each online processor did, 0 … 1, and what all vCPUs waited together.
   std::vector<double> utilisation() const;
   double waiting() const noexcept { return waiting_; }
+  // What all vCPUs got done together, in processors without sibling and with their memory at hand.
+  double work() const noexcept { return work_; }
   std::uint64_t pin_changes() const noexcept { return pin_changes_; }
 
   base::Result<manage::Sample> sample() override;
@@ -92,7 +96,10 @@ class CpuWorld final : public manage::Hypervisor {
   struct Running;
 
   void choose_processors();
-  void slow_siblings(std::vector<std::vector<Running>>& running) const;
+  std::uint32_t node_of(std::uint32_t pcpu) const;
+  double sibling_speed(std::uint32_t pcpu, const std::vector<double>& wanted) const;
+  void slow_down(std::vector<std::vector<Running>>& running) const;
+  static void fit(double capacity, std::vector<Running>& running);
   void share(std::uint32_t pcpu, double capacity, std::vector<Running>& running, double step_ns);
   Guest* find(const std::string& uuid);
 
@@ -101,6 +108,7 @@ class CpuWorld final : public manage::Hypervisor {
   std::int64_t now_ns_ = 0;
   std::int32_t run_ids_ = 0;
   double waiting_ = 0;
+  double work_ = 0;
   std::uint64_t pin_changes_ = 0;
   std::vector<Guest> guests_;
   std::vector<Pcpu> pcpus_;

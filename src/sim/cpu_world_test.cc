@@ -69,6 +69,53 @@ TEST(CpuWorld, OpenWorkPilesUpAndIsDoneLater) {
   EXPECT_NEAR(seen[1].used, 0.8, 1e-6);
 }
 
+TEST(CpuWorld, NoProcessorRestsBesideAPile) {
+  CpuWorld world({.pcpus = 2, .ticks = false});
+  world.add_guest({{0.85, true}}, CpuSet::of({0}));
+  world.add_guest({{0.10, true}}, CpuSet::of({0}));
+  world.add_guest({{0.80, true}}, CpuSet::of({1}));
+  world.add_guest({{0.45}}, CpuSet::of({1}));
+  for (int i = 0; i < 50; ++i) world.advance(kSecond);
+  const auto seen = rates(world);
+  EXPECT_NEAR(seen[0].used, 0.85, 1e-6) << "95 % fit, and nothing piles up";
+  EXPECT_NEAR(seen[1].used, 0.10, 1e-6);
+  EXPECT_NEAR(world.utilisation()[1], 1, 1e-6);
+}
+
+// Time on the processor grows as the speed falls; what gets done does not, if there is time.
+TEST(CpuWorld, MemoryOnAnotherNodeSlows) {
+  CpuWorld world({.pcpus = 2, .nodes = 2, .remote_capacity = 0.8, .ticks = false});
+  world.add_guest({{0.5, true}}, CpuSet::of({1}));
+  world.bind_memory(0, 0);
+  for (int i = 0; i < 20; ++i) world.advance(kSecond);
+  EXPECT_NEAR(rates(world)[0].used, 0.625, 1e-6);
+  EXPECT_NEAR(world.work(), 0.5, 1e-6);
+  world.pin_by_hand(0, 0, CpuSet::of({0}));
+  EXPECT_NEAR(rates(world)[0].used, 0.5, 1e-6);
+  EXPECT_NEAR(world.work(), 0.5, 1e-6);
+  world.set_demand(0, 0, {0.5});
+  EXPECT_NEAR(rates(world)[0].used, 0.5, 1e-6);
+  world.pin_by_hand(0, 0, CpuSet::of({1}));
+  EXPECT_NEAR(rates(world)[0].used, 1 / 1.8, 1e-6) << "a unit of work in 1.25, a unit of sleep";
+  EXPECT_NEAR(world.work(), 0.8 / 1.8, 1e-6);
+}
+
+// 0.9 arrive a second and 0.8 are done; ten seconds later a second's work has piled up.
+TEST(CpuWorld, APileOfWorkIsDoneAtTheSpeedOfWhereItIsDone) {
+  CpuWorld world({.pcpus = 2, .nodes = 2, .remote_capacity = 0.8, .ticks = false});
+  world.add_guest({{0.9, true}}, CpuSet::of({1}));
+  world.bind_memory(0, 0);
+  for (int i = 0; i < 10; ++i) world.advance(kSecond);
+  EXPECT_NEAR(world.work(), 0.8, 1e-6);
+  world.pin_by_hand(0, 0, CpuSet::of({0}));
+  for (int i = 0; i < 10; ++i) {
+    world.advance(kSecond);
+    EXPECT_NEAR(world.work(), 1, 1e-6);
+  }
+  world.advance(kSecond);
+  EXPECT_NEAR(world.work(), 0.9, 1e-6);
+}
+
 TEST(CpuWorld, ForeignLoadAndSiblingsTakeTheirShare) {
   CpuWorld world({.pcpus = 2, .threads_per_core = 2, .ticks = false});
   world.add_guest({{1}}, CpuSet::of({0}));

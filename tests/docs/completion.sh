@@ -37,6 +37,8 @@ offers client 1 2 -o '' : text json
 offers tool_for_integrity s : sectors.7
 offers fairlead integrity s : sectors.7
 offers fairlead-service start --image i : images
+offers fairlead reproduce '' : 001 --out --seed --case --output --help --version
+offers fairlead-reproduce 001 --out i : images
 for name in fairlead fairlead-service fairlead-client fairlead-integrity ./bin/service; do
   complete -p "$name" >/dev/null || failed=1
 done
