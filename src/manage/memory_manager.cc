@@ -19,6 +19,7 @@ constexpr std::uint32_t kFirstPatience = 2;  // intervals of too much before a r
 constexpr std::uint32_t kNextPatience = 3;   // after a release that had to be undone; then double
 constexpr std::uint32_t kLastPatience = 20;
 constexpr std::uint64_t kCalm = 60;    // intervals without such a one after which it halves
+constexpr double kPressure = 10;       // percent of the time in which a process waits for memory
 constexpr std::uint64_t kForeign = 3;  // intervals for which somebody else's size is kept
 
 Bytes bounded(std::uint64_t value) {
@@ -34,13 +35,14 @@ struct Pool {
   Bytes reserve = 0;
   bool known = false;
   bool critical = false;
+  bool pressed = false;  // somebody on the host waits for memory, and little is left
 };
 
 struct Pass {
   std::vector<MemoryEntry> entries;
   Pool pool;
   Bytes free = 0;      // of the pool, promised to nobody
-  bool hurry = false;  // somebody waits for what others release
+  bool hurry = false;  // somebody, a guest or the host, waits for what others release
 };
 
 }  // namespace
@@ -91,7 +93,9 @@ MemoryPlan MemoryManager::decide(const Sample& sample) { return state_->decide(s
 
 void MemoryManager::failed(const std::string& uuid) {
   const auto guest = state_->guests.find(uuid);
-  if (guest != state_->guests.end()) guest->second.balloon.take_back();
+  if (guest == state_->guests.end()) return;
+  guest->second.balloon.take_back();
+  state_->meter.asked(uuid, guest->second.balloon.target());
 }
 
 MemoryPlan MemoryManager::State::decide(const Sample& sample) {
@@ -159,6 +163,7 @@ Pool MemoryManager::State::measure_pool(const HostMemory& host,
     host_pool = available - pool.reserve;
     for (const MemoryEntry& entry : entries) host_pool += entry.reading.resident;
     pool.critical = available < pool.reserve / 2;
+    pool.pressed = host.pressure_some.value_or(0) >= kPressure && available < pool.reserve * 3 / 2;
   }
   if (settings.pool_bytes > 0) host_pool = std::min(host_pool, bounded(settings.pool_bytes));
   pool.bytes = pool.known ? host_pool - room : 0;
@@ -193,6 +198,10 @@ void MemoryManager::State::share_out(Pass& pass, MemoryPlan& plan) const {
   } else if (division.overdrawn) {
     plan.notes.emplace_back("guests use more than the pool; nobody is squeezed below what it uses");
   }
+  if (pass.pool.pressed) {
+    plan.notes.emplace_back(
+        "the host waits for memory and is near its reserve: guests release at once");
+  }
 }
 
 // A wish that is not obeyed is taken back: it must not come true at a time when it harms.
@@ -218,7 +227,7 @@ void MemoryManager::State::release(Pass& pass) const {
   for (const MemoryEntry& entry : pass.entries) {
     if (lacks(entry)) needed += entry.cost(entry.entitled);
   }
-  pass.hurry = needed > pass.free;
+  pass.hurry = needed > pass.free || pass.pool.pressed;
   for (MemoryEntry& entry : pass.entries) {
     const Bytes over = std::max(entry.reading.size, entry.before) - entry.entitled;
     const bool too_much = entry.may_shrink && over > entry.band;
@@ -234,7 +243,8 @@ void MemoryManager::State::release(Pass& pass) const {
 }
 
 void MemoryManager::State::release_one(MemoryEntry& entry, bool hurry) const {
-  const Bytes size = entry.reading.size;
+  // What it was just given it has, though its size does not show that yet.
+  const Bytes size = std::max(entry.reading.size, entry.before);
   const Bytes over = size - entry.entitled;
   const Bytes most = std::max(bounded(settings.step_down_bytes), kMebi);
   Bytes step = std::max(hurry ? over : over / 2, std::min(entry.band, over));
@@ -268,11 +278,12 @@ void MemoryManager::State::grant(Pass& pass) {
   for (MemoryEntry& entry : pass.entries) {
     if (lacks(entry)) needy.push_back(&entry);
   }
-  std::ranges::sort(
-      needy, {}, [](const MemoryEntry* e) { return std::pair(e->reading.usable, e->guest->uuid); });
+  std::ranges::sort(needy, {}, [](const MemoryEntry* e) {
+    return std::pair(e->reading.usable - e->hidden, e->guest->uuid);
+  });
   Bytes free = std::max(pass.free, Bytes{0});
   for (MemoryEntry* entry : needy) {
-    const Bytes least = std::min(entry->entitled, entry->reading.used + kLeastUsable);
+    const Bytes least = std::min(entry->entitled, entry->least());
     grant_to(*entry, std::min(least, entry->promised() + free), free);
   }
   Bytes lacking = 0;
@@ -323,6 +334,7 @@ void MemoryManager::State::adopt(Pass& pass, MemoryPlan& plan) {
                               unsigned_of(entry.target), entry.why});
       if (entry.status == GuestMemoryStatus::kManaged) remember_change(entry);
       entry.state->balloon.ask(entry.target, interval);
+      meter.asked(entry.guest->uuid, entry.target);
     }
   }
   for (MemoryEntry& entry : pass.entries) {

@@ -210,7 +210,7 @@ TEST(MemoryManager, LeavesSettledGuestsInPeace) {
   trial.run(20);
   const std::uint32_t before = trial.calls();
   trial.run(50);
-  EXPECT_EQ(trial.calls(), before);
+  EXPECT_LE(trial.calls(), before + 1) << "one call when its patience is as before a reversal";
   for (const auto& guest : trial.last_plan().guests) EXPECT_FALSE(guest.why.empty());
 }
 
@@ -231,6 +231,36 @@ TEST(MemoryManager, DoesNotFollowEveryTooth) {
         EXPECT_GE(trial.comfortable(0), 0.95);
       }
       expect_no_large_release(trial);
+    }
+  }
+}
+
+// Sizes change and nothing else does: whatever the balloons, the reports and MemTotal look like,
+// nobody seems to grow by more than the noise, and nobody is given anything.
+TEST(MemoryManager, SeesNoGrowthInAMovingBalloon) {
+  for (const bool deflate_on_oom : {false, true}) {
+    for (const std::int64_t seconds : {1, 2, 5}) {
+      SCOPED_TRACE(std::to_string(deflate_on_oom) + ", " + std::to_string(seconds) + " s");
+      MemoryWorld world(16 * kGiB);
+      for (const double rate : {30.0, 100.0, 400.0}) {
+        for (const std::int64_t lag : {1, 3, 6}) {
+          world.add_guest({.start = 900 * kMiB,
+                           .inflate_rate = rate * kMiB,
+                           .lag_ns = lag * base::kNanosPerSecond / 8,
+                           .deflate_on_oom = deflate_on_oom});
+        }
+      }
+      MemoryTrial trial(world, managed_memory(), seconds * base::kNanosPerSecond);
+      for (int i = 0; i < 40; ++i) {
+        trial.run(1);
+        for (const auto& guest : trial.last_plan().guests) {
+          EXPECT_LT(guest.growth_bytes_per_s / kMiB, 1) << i << ": " << guest.why;
+        }
+        for (const auto& guest : trial.intervals().back().guests) {
+          EXPECT_LE(guest.change_mib, 0);
+        }
+      }
+      EXPECT_LE(trial.intervals().back().guests[0].size_mib, 315 + 150);
     }
   }
 }
@@ -473,9 +503,9 @@ TEST(MemoryManager, HurriesWhenSomebodyWaitsAndServesTheNeediestFirst) {
 }
 
 TEST(MemoryManager, BelievesNoGuestMoreThanItsSizeAllows) {
-  using enum GuestLie;
-  for (const GuestLie lie : {kMoreThanItHas, kHuge, kNothing, kFrozen, kSilent, kFuture}) {
-    SCOPED_TRACE(static_cast<int>(lie));
+  for (std::uint64_t kind = 1; kind <= kGuestLies; ++kind) {
+    const auto lie = static_cast<GuestLie>(kind);
+    SCOPED_TRACE(kind);
     MemoryWorld world(4 * kGiB);
     world.add_guest({.lie = lie});
     add_guests(world, 1);
