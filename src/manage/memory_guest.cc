@@ -113,6 +113,8 @@ MemoryClaim claim_of(const MemoryEntry& entry, double idle_tax) {
   return {.min = entry.min,
           .keep = entry.keep,
           .want = entry.want,
+          .first = entry.reading.used + kLeastUsable,
+          .relief = entry.least(),
           .weight = share_weight(entry.rule.shares, idle_tax, entry.reading.used + entry.hidden,
                                  entry.want)};
 }

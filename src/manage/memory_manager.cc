@@ -278,12 +278,11 @@ void MemoryManager::State::grant(Pass& pass) {
   for (MemoryEntry& entry : pass.entries) {
     if (lacks(entry)) needy.push_back(&entry);
   }
-  std::ranges::sort(needy, {}, [](const MemoryEntry* e) {
-    return std::pair(e->reading.usable - e->hidden, e->guest->uuid);
-  });
+  std::ranges::sort(
+      needy, {}, [](const MemoryEntry* e) { return std::pair(e->reading.usable, e->guest->uuid); });
   Bytes free = std::max(pass.free, Bytes{0});
   for (MemoryEntry* entry : needy) {
-    const Bytes least = std::min(entry->entitled, entry->least());
+    const Bytes least = std::min(entry->entitled, entry->reading.used + kLeastUsable);
     grant_to(*entry, std::min(least, entry->promised() + free), free);
   }
   Bytes lacking = 0;
@@ -326,6 +325,9 @@ void MemoryManager::State::remember_change(MemoryEntry& entry) const {
 
 void MemoryManager::State::adopt(Pass& pass, MemoryPlan& plan) {
   Bytes promised = 0;
+  // A second's worth of intervals, and the one under way.
+  const double elapsed_s = std::max(meter.elapsed_s(), 0.01);
+  const std::uint64_t late = 1 + static_cast<std::uint64_t>(1 / elapsed_s);
   for (const bool releases : {true, false}) {
     for (MemoryEntry& entry : pass.entries) {
       const bool less = entry.target < entry.before;
@@ -333,7 +335,7 @@ void MemoryManager::State::adopt(Pass& pass, MemoryPlan& plan) {
       plan.targets.push_back({entry.guest->uuid, entry.guest->name, unsigned_of(entry.before),
                               unsigned_of(entry.target), entry.why});
       if (entry.status == GuestMemoryStatus::kManaged) remember_change(entry);
-      entry.state->balloon.ask(entry.target, interval);
+      entry.state->balloon.ask(entry.target, interval, late);
       meter.asked(entry.guest->uuid, entry.target);
     }
   }

@@ -480,7 +480,7 @@ TEST(MemoryManager, TakesBackAPromiseThatIsNotUsed) {
   ASSERT_EQ(view(trial, 0).status, GuestMemoryStatus::kStuck);
   const double size = world.truth(0).size_mib;
   EXPECT_EQ(world.truth(0).target_mib, size);
-  trial.run(1);
+  trial.run(2);  // a balloon that is called back may be late, and is told late
   EXPECT_EQ(static_cast<double>(trial.last_plan().promised_bytes) / kMiB, size);
   EXPECT_EQ(trial.intervals().back().calls, 0U);
 }
