@@ -100,7 +100,8 @@ MemoryEntry make_entry(const GuestSample& guest, const MemoryReading& reading, M
   entry.hidden = hidden_need(reading, settings, elapsed_s);
   const std::int64_t headroom =
       bytes(settings.headroom_bytes) + entry.hidden + expected_growth(reading, settings, elapsed_s);
-  entry.want = std::clamp(reading.used + headroom + entry.band, entry.min, entry.max);
+  entry.lean = reading.used + headroom + entry.band;
+  entry.want = std::clamp(entry.lean, entry.min, entry.max);
   entry.keep = std::min(reading.size, std::max(entry.least(), entry.min));
   if (!entry.may_shrink) {
     entry.keep = std::max(reading.size, entry.keep);

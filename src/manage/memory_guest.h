@@ -40,6 +40,7 @@ struct MemoryEntry {
   std::int64_t max = 0;
   std::int64_t band = 0;    // changes smaller than this are not made
   std::int64_t hidden = 0;  // what it would use beside if it could: it pages, and lacks memory
+  std::int64_t lean = 0;    // what it wants, its bounds aside
   std::int64_t want = 0;
   std::int64_t keep = 0;
   std::int64_t entitled = 0;  // of what it wants, what it can have

@@ -68,6 +68,7 @@ struct MemoryManager::State {
   Pool measure_pool(const HostMemory& host, const std::vector<MemoryEntry>& entries,
                     MemoryPlan& plan) const;
   void share_out(Pass& pass, MemoryPlan& plan) const;
+  void share_spare(Pass& pass, Bytes left) const;
   static void withdraw_stuck(Pass& pass);
   static bool lacks(const MemoryEntry& entry);
   void release(Pass& pass) const;
@@ -189,6 +190,7 @@ void MemoryManager::State::share_out(Pass& pass, MemoryPlan& plan) const {
   for (MemoryEntry& entry : pass.entries) {
     if (entry.managed()) entry.entitled = division.bytes[i++];
   }
+  if (!division.scarce && !pass.pool.pressed) share_spare(pass, left);
   plan.scarce = division.scarce;
   plan.critical = pass.pool.critical;
   if (plan.critical) {
@@ -201,6 +203,22 @@ void MemoryManager::State::share_out(Pass& pass, MemoryPlan& plan) const {
   if (pass.pool.pressed) {
     plan.notes.emplace_back(
         "the host waits for memory and is near its reserve: guests release at once");
+  }
+}
+
+// What nobody wants, or half of it, so that one more guest's growth does not move all the others'.
+void MemoryManager::State::share_spare(Pass& pass, Bytes left) const {
+  double shares = 0;
+  for (const MemoryEntry& entry : pass.entries) {
+    if (!entry.managed()) continue;
+    left -= entry.entitled;
+    shares += entry.rule.shares;
+  }
+  for (MemoryEntry& entry : pass.entries) {
+    if (!entry.managed() || left <= 0) continue;
+    const double part = static_cast<double>(left / 2) * entry.rule.shares / shares;
+    const Bytes more = std::min(bounded(settings.spare_bytes), static_cast<Bytes>(part));
+    entry.entitled = std::max(entry.entitled, std::min(entry.lean + more, entry.max));
   }
 }
 

@@ -185,6 +185,33 @@ TEST(MemoryManager, KeepsGuestsComfortableAtAnyIntervalAndRate) {
   }
 }
 
+// Until the first grant arrives an idle guest lives on what it has: whatever the phase, it survives
+// these rates, in MiB/s.  60, 26 and 120 killed it when it had nothing to spare.
+TEST(MemoryManager, AGrowthThatBeginsAtOnceIsSurvived) {
+  for (const auto& [seconds, rate] : {std::pair{1, 124.0}, {2, 62.0}, {5, 26.0}}) {
+    for (std::int64_t phase = 0; phase < 8; ++phase) {
+      SCOPED_TRACE(std::to_string(seconds) + " s, phase " + std::to_string(phase));
+      MemoryWorld world(16 * kGiB);
+      add_guests(world, 2);
+      const std::int64_t interval_ns = seconds * base::kNanosPerSecond;
+      manage::MemoryManager manager({});
+      for (int i = 0; i < 200; ++i) {
+        const manage::MemoryPlan plan = manager.decide(*world.sample());
+        for (const auto& uuid : plan.want_stats) (void)world.set_stats_period(uuid, 1);
+        for (const auto& to : plan.targets) (void)world.set_memory(to.uuid, to.to_bytes);
+        const std::int64_t before_ns = i == 20 ? interval_ns * phase / 8 : 0;
+        world.advance(before_ns);
+        if (i == 20) {
+          world.set_load(0,
+                         {.shape = MemoryShape::kGrow, .rate = rate * kMiB, .limit = 1500 * kMiB});
+        }
+        world.advance(interval_ns - before_ns);
+      }
+      EXPECT_TRUE(world.kills().empty());
+    }
+  }
+}
+
 // Slow balloons, seldom reports, an overhead: no figure is as good, nobody is killed.
 TEST(MemoryManager, KeepsSlowGuestsAlive) {
   MemoryWorld world(16 * kGiB);
