@@ -14,8 +14,7 @@ constexpr std::uint64_t kLastBackoff = 80;
 }  // namespace
 
 std::int64_t Balloon::promised() const noexcept {
-  std::int64_t most = std::max(size_, target_);
-  if (asked_now_) most = std::max(most, before_);
+  const std::int64_t most = std::max(size_, target_);
   return interval_ <= peak_until_ ? std::max(most, peak_) : most;
 }
 

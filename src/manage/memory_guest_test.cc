@@ -82,6 +82,23 @@ TEST_F(MemoryGuestTest, WhoPagesWeighsNoLess) {
   EXPECT_GE(claim_of(entry(), 0.75).weight, before);
 }
 
+TEST_F(MemoryGuestTest, WhoDoesNotReleaseMayStillGrowAndWhoDoesNotGrowMayNot) {
+  for (const bool release : {true, false}) {
+    SCOPED_TRACE(release);
+    state_.balloon = {};
+    state_.balloon.observe(reading_.size, 1, 3);
+    state_.balloon.ask((release ? 412 : 612) * kMebi, 1);
+    for (std::uint64_t interval = 2; interval <= 4; ++interval) {
+      state_.balloon.observe(reading_.size, interval, 3);
+    }
+    ASSERT_TRUE(state_.balloon.newly_stuck());
+    const MemoryEntry stuck = make_entry(guest_, reading_, state_, settings_, 4, 2);
+    EXPECT_EQ(stuck.status, GuestMemoryStatus::kStuck);
+    EXPECT_EQ(stuck.may_grow, release);
+    EXPECT_FALSE(stuck.may_shrink);
+  }
+}
+
 TEST_F(MemoryGuestTest, CountsAllThatAGuestWithoutADriverCanTouch) {
   reading_.state = ReportState::kNever;
   EXPECT_EQ(entry().status, GuestMemoryStatus::kDriverless);

@@ -20,6 +20,8 @@ constexpr std::uint32_t kNextPatience = 3;   // after a release that had to be u
 constexpr std::uint32_t kLastPatience = 20;
 constexpr std::uint64_t kCalm = 60;    // intervals without such a one after which it halves
 constexpr double kPressure = 10;       // percent of the time in which a process waits for memory
+constexpr double kTold = 0.99;         // seconds until a balloon's size is told, but for a moment
+constexpr double kShortest = 0.01;     // interval
 constexpr std::uint64_t kForeign = 3;  // intervals for which somebody else's size is kept
 
 Bytes bounded(std::uint64_t value) {
@@ -78,6 +80,11 @@ struct MemoryManager::State {
   void adopt(Pass& pass, MemoryPlan& plan);
   void remember_change(MemoryEntry& entry) const;
 
+  // Whole ones of the last interval's length.
+  std::uint32_t intervals_in(double seconds) const {
+    return static_cast<std::uint32_t>(seconds / std::max(meter.elapsed_s(), kShortest));
+  }
+
   MemorySettings settings;
   MemoryMeter meter;
   std::uint64_t interval = 0;
@@ -120,13 +127,14 @@ Pass MemoryManager::State::look(const Sample& sample, MemoryPlan& plan) {
   Pass pass;
   const std::vector<MemoryReading> readings = meter.measure(sample);
   plan.elapsed_ns = static_cast<std::int64_t>(meter.elapsed_s() * 1e9);
+  const std::uint32_t patience = settings.stuck_intervals + intervals_in(kTold);
   std::map<std::string, MemoryGuest> now;
   for (std::size_t i = 0; i < sample.guests.size(); ++i) {
     const GuestSample& guest = sample.guests[i];
     MemoryGuest state{.run_id = guest.run_id, .balloon = {}, .patience = kFirstPatience};
     const auto known = guests.find(guest.uuid);
     if (known != guests.end() && known->second.run_id == guest.run_id) state = known->second;
-    state.balloon.observe(readings[i].size, interval, settings.stuck_intervals);
+    state.balloon.observe(readings[i].size, interval, patience);
     if (state.balloon.moved_by_others()) state.foreign_until = interval + kForeign;
     if (interval - state.reversed_at >= kCalm) {
       state.patience = std::max(state.patience / 2, kFirstPatience);
@@ -266,9 +274,8 @@ void MemoryManager::State::release_one(MemoryEntry& entry, bool hurry) const {
   const Bytes over = size - entry.entitled;
   const Bytes most = std::max(bounded(settings.step_down_bytes), kMebi);
   Bytes step = std::max(hurry ? over : over / 2, std::min(entry.band, over));
-  step = std::clamp(step, Bytes{0}, most);
-  const Bytes target = std::max(size - step, entry.entitled);
-  const Bytes aligned = std::min(whole(target + kMebi - 1), std::max(size, target));
+  step = std::min(step, most);
+  const Bytes aligned = std::min(whole(size - step + kMebi - 1), size);
   if (entry.before - aligned < entry.band) {
     entry.why = fmt::format("{}: on its way to {:.0f} MiB", seen_text(entry), mebi(entry.before));
     return;
@@ -343,9 +350,7 @@ void MemoryManager::State::remember_change(MemoryEntry& entry) const {
 
 void MemoryManager::State::adopt(Pass& pass, MemoryPlan& plan) {
   Bytes promised = 0;
-  // A second's worth of intervals, and the one under way.
-  const double elapsed_s = std::max(meter.elapsed_s(), 0.01);
-  const std::uint64_t late = 1 + static_cast<std::uint64_t>(1 / elapsed_s);
+  const std::uint64_t late = 1 + intervals_in(kTold);
   for (const bool releases : {true, false}) {
     for (MemoryEntry& entry : pass.entries) {
       const bool less = entry.target < entry.before;

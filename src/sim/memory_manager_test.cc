@@ -212,6 +212,26 @@ TEST(MemoryManager, AGrowthThatBeginsAtOnceIsSurvived) {
   }
 }
 
+// At short intervals a size is told when it has long changed: what was just granted is no excess over
+// the size before.
+TEST(MemoryManager, ReleasesInStepsWhatItHasJustGranted) {
+  for (const double rate : {100.0, 200.0, 300.0}) {
+    for (const std::int64_t part : {2, 4, 8}) {
+      SCOPED_TRACE(std::to_string(rate) + " MiB/s, 1/" + std::to_string(part) + " s");
+      MemoryWorld world(16 * kGiB);
+      add_guests(world, 1, {.start = 700 * kMiB});
+      MemoryTrial trial(world, managed_memory(), base::kNanosPerSecond / part);
+      trial.run(10);
+      world.set_load(
+          0, {.shape = MemoryShape::kGrowAndFree, .rate = rate * kMiB, .limit = 330 * kMiB});
+      trial.run(100);
+      for (const auto& interval : trial.intervals()) {
+        EXPECT_GE(interval.guests[0].change_mib, -100);
+      }
+    }
+  }
+}
+
 // Slow balloons, seldom reports, an overhead: no figure is as good, nobody is killed.
 TEST(MemoryManager, KeepsSlowGuestsAlive) {
   MemoryWorld world(16 * kGiB);
