@@ -56,6 +56,11 @@ TEST_F(BalloonTest, MayBeLargerThanItLooksForAWhileAfterItWasCalledBack) {
   ask(500, 2);
   see(500);
   EXPECT_EQ(promised(), 500) << "it had arrived: what it gives back is free";
+  ask(700);
+  see(501);
+  ask(650, 2);
+  see(650);
+  EXPECT_EQ(promised(), 700) << "not the 900 of long ago";
 }
 
 TEST_F(BalloonTest, ACallThatFailedChangesNothing) {
