@@ -224,7 +224,7 @@ void MemoryManager::State::share_spare(Pass& pass, Bytes left) const {
   }
   for (MemoryEntry& entry : pass.entries) {
     if (!entry.managed() || left <= 0) continue;
-    const double part = static_cast<double>(left / 2) * entry.rule.shares / shares;
+    const double part = static_cast<double>(left) / 2 * entry.rule.shares / shares;
     const Bytes more = std::min(bounded(settings.spare_bytes), static_cast<Bytes>(part));
     entry.entitled = std::max(entry.entitled, std::min(entry.lean + more, entry.max));
   }

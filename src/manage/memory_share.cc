@@ -66,6 +66,7 @@ void raise(const std::vector<MemoryClaim>& claims, std::int64_t MemoryClaim::* w
 // What everybody has before the filling begins.
 std::vector<std::int64_t> floors(std::int64_t left, const std::vector<MemoryClaim>& claims) {
   std::vector<std::int64_t> least;
+  least.reserve(claims.size());
   for (const MemoryClaim& claim : claims) least.push_back(claim.keep);
   raise(claims, &MemoryClaim::first, least, left);
   raise(claims, &MemoryClaim::relief, least, left);
