@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Balloon: what one guest was asked for, and what became of it.  A wish is handed over at once and
-// obeyed later, in part, or never; somebody else may have wishes, too.  And its size is told late: a
-// balloon on its way up that is called back may be larger than it looks for a second.
+// obeyed later, in part, or never; somebody else may have wishes, too.  And its size is told late:
+// a balloon on its way up that is called back may be larger than it looks for a second.
 //
 // Sizes in bytes, time in intervals.  Thread-safety: none.
 #pragma once

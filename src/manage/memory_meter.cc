@@ -14,8 +14,8 @@ constexpr double kNanos = 1e9;
 constexpr double kHalfLife = 8;       // seconds in which a growth that stopped is half forgotten
 constexpr std::int64_t kGiveUp = 30;  // seconds without a first report: there is no driver
 constexpr std::int64_t kAskAgain = 30;
-// For so long after it was asked, a balloon may be on its way without its size showing it: it begins
-// late, and its size is told once a second.
+// For so long after it was asked, a balloon may be on its way without its size showing it: it
+// begins late, and its size is told once a second.
 constexpr std::int64_t kUnderWay = 3;
 constexpr std::int64_t kNoise = 2 * kMebi;   // no balloon moved
 constexpr std::int64_t kClear = 16 * kMebi;  // one did
@@ -194,8 +194,8 @@ void MemoryMeter::Seen::learn_still(std::int64_t now_size) {
   still_total = *total;
 }
 
-// Its size when it made the report is between these.  Beyond what is shown it may have moved for the
-// second until it is told: as far as it ever moved between two looks, or all the way.
+// Its size when it made the report is between these.  Beyond what is shown it may have moved for
+// the second until it is told: as far as it ever moved between two looks, or all the way.
 MemoryMeter::Sizes MemoryMeter::Seen::sizes_around(std::int64_t now_size,
                                                    std::int64_t at_ns) const {
   Sizes sizes{std::min(size, now_size), std::max(size, now_size)};

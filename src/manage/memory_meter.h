@@ -2,26 +2,26 @@
 //
 // MemoryMeter: from what guests report about themselves to what they use and how fast that grows.
 //
-// used = size − usable (the guest's MemAvailable: its page cache counts as usable).  While a balloon
-// moves, a report and the size beside it do not belong together: the report is up to a period old,
-// and so is the size (QEMU tells at most once a second how far a balloon is; libvirt shows what it
-// was told last).  What the guest's MemTotal does then is what counts:
+// used = size − usable (the guest's MemAvailable: its page cache counts as usable).  While a
+// balloon moves, a report and the size beside it do not belong together: the report is up to a
+// period old, and so is the size (QEMU tells at most once a second how far a balloon is; libvirt
+// shows what it was told last).  What the guest's MemTotal does then is what counts:
 //
 // - It follows the balloon (the usual driver; known from the first time it moves): MemTotal −
 //   MemAvailable, both of one report, tells what is used without any size.
-// - It does not (a driver with deflate-on-OOM), or is not known to yet: used lies between the bounds
-//   that the sizes around the report give, and growth is not more than these bounds prove.
+// - It does not (a driver with deflate-on-OOM), or is not known to yet: used lies between the
+//   bounds that the sizes around the report give, and growth is not more than these bounds prove.
 //
-// Pages that a balloon gives back lie in the kernel's lists of free pages per processor first, where
-// neither MemFree nor MemAvailable counts them: a guest that is given 150 MiB has up to its low
-// watermark less of them to show (34 MiB of 150 were measured, Linux 6.1, one processor), until the
-// balloon or a program takes them from there.  They count as used, and not as growth.
+// Pages that a balloon gives back lie in the kernel's lists of free pages per processor first,
+// where neither MemFree nor MemAvailable counts them: a guest that is given 150 MiB has up to its
+// low watermark less of them to show (34 MiB of 150 were measured, Linux 6.1, one processor),
+// until the balloon or a program takes them from there.  They count as used, and not as growth.
 //
 // Growth rises at once and decays slowly; so does paging, what comes back from a swap device or is
 // read again because it was thrown away.
 //
-// Nothing that a guest reports gets past its own size: used is between 0 and that, growth is at most
-// its maximum in the time between two reports, and paging has a limit of its own.
+// Nothing that a guest reports gets past its own size: used is between 0 and that, growth is at
+// most its maximum in the time between two reports, and paging has a limit of its own.
 //
 // Deterministic, no clock: time is the samples'.  Thread-safety: none.
 #pragma once

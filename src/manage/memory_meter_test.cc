@@ -180,8 +180,8 @@ TEST_F(MemoryMeterTest, GrowthIsSeenAtOnceWhileTheBalloonMoves) {
   }
 }
 
-// 34 of 150 MiB that the balloon gives back are nowhere to be seen: the guest's kernel keeps them at
-// hand.  They cannot hide a growth for longer than one report.
+// 34 of 150 MiB that the balloon gives back are nowhere to be seen: the guest's kernel keeps them
+// at hand.  They cannot hide a growth for longer than one report.
 TEST_F(MemoryMeterTest, WhatTheKernelKeepsAtHandIsNoGrowth) {
   report_of(300, 512, 488);
   look();

@@ -44,7 +44,8 @@ double highest_level(std::int64_t pool, const std::vector<MemoryClaim>& claims,
   return low;
 }
 
-// Raises each of `least` to what `wanted` says of its claim, in parts if `left` does not hold it all.
+// Raises each of `least` to what `wanted` says of its claim, in parts if `left` does not hold it
+// all.
 void raise(const std::vector<MemoryClaim>& claims, std::int64_t MemoryClaim::* wanted,
            std::vector<std::int64_t>& least, std::int64_t& left) {
   std::vector<double> lacking;

@@ -5,11 +5,11 @@
 //   e = clamp(min + λ · weight, keep, max(want, keep)),   λ as large as the pool allows
 //
 // so nobody has less than he must keep or more than he wants, and those between have parts above
-// their minimum in the ratio of their weights.  Before the filling, of what is left when everybody has
-// what he must keep, all get what they need first, and then those that suffer what relieves them, each
-// in proportion to what they lack of it.  A weight is shares × idle tax: Waldspurger, "Memory
-// Resource Management in VMware ESX Server", OSDI 2002, section 5.2: S ÷ (f + k (1 − f)) with
-// k = 1 ÷ (1 − τ), where f is the share of its memory that a guest uses.
+// their minimum in the ratio of their weights.  Before the filling, of what is left when everybody
+// has what he must keep, all get what they need first, and then those that suffer what relieves
+// them, each in proportion to what they lack of it.  A weight is shares × idle tax: Waldspurger,
+// "Memory Resource Management in VMware ESX Server", OSDI 2002, section 5.2: S ÷ (f + k (1 − f))
+// with k = 1 ÷ (1 − τ), where f is the share of its memory that a guest uses.
 //
 // Pure functions.  Thread-safety: values.
 #pragma once

@@ -212,8 +212,8 @@ TEST(MemoryManager, AGrowthThatBeginsAtOnceIsSurvived) {
   }
 }
 
-// At short intervals a size is told when it has long changed: what was just granted is no excess over
-// the size before, goes in steps as any other, and is nobody else's until its size can tell.
+// At short intervals a size is told when it has long changed: what was just granted is no excess
+// over the size before, goes in steps as any other, and is nobody else's until its size can tell.
 TEST(MemoryManager, TakesBackInStepsWhatItHasJustGranted) {
   manage::MemorySettings settings;
   settings.growth_factor = 0;
@@ -244,7 +244,8 @@ TEST(MemoryManager, TakesBackInStepsWhatItHasJustGranted) {
   EXPECT_GE(look(513, 400).promised_bytes, granted);
 }
 
-// Nor is a balloon stuck because it is told late: withdrawn, its wish would be a release without end.
+// Nor is a balloon stuck because it is told late: withdrawn, its wish would be a release without
+// end.
 TEST(MemoryManager, IsNotStuckBecauseItIsToldLate) {
   for (const double rate : {100.0, 200.0, 300.0}) {
     for (const std::int64_t part : {2, 4, 8}) {

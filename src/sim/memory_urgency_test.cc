@@ -127,7 +127,8 @@ TEST(MemoryUrgency, AGuestThatLiesAboutItGainsLittle) {
 }
 
 // Guests that have learned to be patient have more than they use for a while; then foreign programs
-// take all of the host's memory but `left_mib`.  The share of the next 30 s for which somebody waits.
+// take all of the host's memory but `left_mib`.  The share of the next 30 s for which somebody
+// waits.
 double mean_pressure(const MemoryPolicy& policy, double left_mib) {
   MemoryWorld world(5 * kGiB);
   for (std::uint32_t g = 0; g < 4; ++g) {
