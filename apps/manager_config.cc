@@ -153,6 +153,7 @@ Setters keys(manage::MemorySettings& s) {
           {"min_mib", mib(s.min_bytes)},
           {"max_mib", mib(s.max_bytes)},
           {"headroom_mib", mib(s.headroom_bytes)},
+          {"spare_mib", mib(s.spare_bytes)},
           {"step_down_mib", mib(s.step_down_bytes)},
           {"dead_band_mib", mib(s.dead_band_bytes)},
           {"growth_factor", number(s.growth_factor, 0, 100)},
@@ -243,11 +244,12 @@ std::string print_config(const manage::CpuSettings& s) {
 std::string print_config(const manage::MemorySettings& s) {
   std::string text = fmt::format(
       "[memory]\npool_mib = {}\nreserve_mib = {}\nroom_mib = {}\nmin_mib = {}\nmax_mib = {}\n"
-      "headroom_mib = {}\nstep_down_mib = {}\ndead_band_mib = {}\ngrowth_factor = {}\n"
-      "idle_tax = {}\nstuck_intervals = {}\nstats_period_s = {}\n",
+      "headroom_mib = {}\nspare_mib = {}\nstep_down_mib = {}\ndead_band_mib = {}\n"
+      "growth_factor = {}\nidle_tax = {}\nstuck_intervals = {}\nstats_period_s = {}\n",
       to_mib(s.pool_bytes), to_mib(s.reserve_bytes), to_mib(s.room_bytes), to_mib(s.min_bytes),
-      to_mib(s.max_bytes), to_mib(s.headroom_bytes), to_mib(s.step_down_bytes),
-      to_mib(s.dead_band_bytes), s.growth_factor, s.idle_tax, s.stuck_intervals, s.stats_period_s);
+      to_mib(s.max_bytes), to_mib(s.headroom_bytes), to_mib(s.spare_bytes),
+      to_mib(s.step_down_bytes), to_mib(s.dead_band_bytes), s.growth_factor, s.idle_tax,
+      s.stuck_intervals, s.stats_period_s);
   for (const auto& [guest, rule] : s.rules) {
     text += fmt::format("\n[guest.{}]\nleave_alone = {}\nmin_mib = {}\nmax_mib = {}\nshares = {}\n",
                         quoted_key(guest), rule.leave_alone, to_mib(rule.min_bytes),

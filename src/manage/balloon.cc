@@ -15,7 +15,7 @@ constexpr std::uint64_t kLastBackoff = 80;
 
 std::int64_t Balloon::promised() const noexcept {
   const std::int64_t most = std::max(size_, target_);
-  return asked_now_ ? std::max(most, before_) : most;
+  return interval_ <= peak_until_ ? std::max(most, peak_) : most;
 }
 
 void Balloon::mark(std::uint64_t interval) {
@@ -35,6 +35,7 @@ void Balloon::observe(std::int64_t size, std::uint64_t interval, std::uint32_t p
   const std::int64_t last = size_;
   const bool asked = asked_now_;
   size_ = size;
+  interval_ = interval;
   asked_now_ = moved_by_others_ = newly_stuck_ = false;
   if (target_ < 0) {
     target_ = size;
@@ -64,7 +65,11 @@ void Balloon::observe(std::int64_t size, std::uint64_t interval, std::uint32_t p
   }
 }
 
-void Balloon::ask(std::int64_t target, std::uint64_t interval) {
+void Balloon::ask(std::int64_t target, std::uint64_t interval, std::uint64_t late) {
+  if (!reached_ && target_ > size_ && target < target_) {
+    peak_ = interval_ <= peak_until_ ? std::max(peak_, target_) : target_;
+    peak_until_ = interval + late;
+  }
   const bool same_way = (target > size_) == (target_ > size_);
   if (reached_ || !same_way) mark(interval);
   before_ = target_;

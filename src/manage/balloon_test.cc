@@ -11,7 +11,7 @@ constexpr std::int64_t kMebi = 1024 * 1024;
 class BalloonTest : public testing::Test {
  protected:
   void see(std::int64_t size_mib) { balloon_.observe(size_mib * kMebi, ++interval_, 3); }
-  void ask(std::int64_t mib) { balloon_.ask(mib * kMebi, interval_); }
+  void ask(std::int64_t mib, std::uint64_t late = 0) { balloon_.ask(mib * kMebi, interval_, late); }
   std::int64_t target() const { return balloon_.target() / kMebi; }
   std::int64_t promised() const { return balloon_.promised() / kMebi; }
 
@@ -40,6 +40,27 @@ TEST_F(BalloonTest, AWishThatIsTakenBackMayStillComeTrue) {
   EXPECT_FALSE(balloon_.moved_by_others()) << "it was on its way";
   see(600);
   EXPECT_EQ(promised(), 600);
+}
+
+TEST_F(BalloonTest, MayBeLargerThanItLooksForAWhileAfterItWasCalledBack) {
+  see(512);
+  ask(900);
+  see(513);  // it may be anywhere up to 900
+  ask(600, 2);
+  see(513);
+  EXPECT_EQ(promised(), 900);
+  see(513);
+  EXPECT_EQ(promised(), 900);
+  see(600);
+  EXPECT_EQ(promised(), 600);
+  ask(500, 2);
+  see(500);
+  EXPECT_EQ(promised(), 500) << "it had arrived: what it gives back is free";
+  ask(700);
+  see(501);
+  ask(650, 2);
+  see(650);
+  EXPECT_EQ(promised(), 700) << "not the 900 of long ago";
 }
 
 TEST_F(BalloonTest, ACallThatFailedChangesNothing) {

@@ -28,16 +28,30 @@ GuestMemoryStatus status_of(const MemoryEntry& entry, std::uint64_t interval) {
                                               : GuestMemoryStatus::kManaged;
 }
 
-// What it may use more before another change can arrive.  One step is no rate: a growth is not
-// carried on beyond half of what is used.
+// What a rate comes to before another change can arrive, at most `cap`.
+std::int64_t ahead(double rate, const MemoryReading& reading, const MemorySettings& settings,
+                   double elapsed_s, std::int64_t cap) {
+  constexpr double kLongest = 60;
+  const double ahead_s = std::min(elapsed_s, kLongest) + reading.age_s + 1;
+  const double grows = settings.growth_factor * rate * ahead_s;
+  return grows >= static_cast<double>(cap) ? cap : static_cast<std::int64_t>(grows);
+}
+
+// One step is no rate: a growth is not carried on beyond half of what is used.
 std::int64_t expected_growth(const MemoryReading& reading, const MemorySettings& settings,
                              double elapsed_s) {
-  constexpr double kLongest = 60;
   constexpr std::int64_t kLeastCap = 256 * kMebi;
-  const double ahead_s = std::min(elapsed_s, kLongest) + reading.age_s + 1;
-  const double grows = settings.growth_factor * reading.growth * ahead_s;
-  const std::int64_t cap = std::max(reading.used / 2, kLeastCap);
-  return grows >= static_cast<double>(cap) ? cap : static_cast<std::int64_t>(grows);
+  return ahead(reading.growth, reading, settings, elapsed_s, std::max(reading.used / 2, kLeastCap));
+}
+
+// A guest that reads back what it had to put away would use more if it could, and does not show it:
+// what comes in, something else goes out for.  That is believed as far as it lacks its headroom, so
+// it doubles what it is short of and never more; who has his headroom has room for what comes in.
+std::int64_t hidden_need(const MemoryReading& reading, const MemorySettings& settings,
+                         double elapsed_s) {
+  const std::int64_t short_of =
+      std::max(bytes(settings.headroom_bytes) - reading.usable, std::int64_t{0});
+  return ahead(reading.paging, reading, settings, elapsed_s, short_of);
 }
 
 void set_limits(const MemorySettings& settings, MemoryEntry& entry) {
@@ -62,6 +76,10 @@ std::int64_t MemoryEntry::cost(std::int64_t bytes_asked) const noexcept {
   return std::max(bytes_asked - promised(), std::int64_t{0});
 }
 
+std::int64_t MemoryEntry::least() const noexcept {
+  return reading.used + kLeastUsable + std::min(hidden, kLeastUsable);
+}
+
 MemoryEntry make_entry(const GuestSample& guest, const MemoryReading& reading, MemoryGuest& state,
                        const MemorySettings& settings, std::uint64_t interval, double elapsed_s) {
   MemoryEntry entry;
@@ -79,10 +97,12 @@ MemoryEntry make_entry(const GuestSample& guest, const MemoryReading& reading, M
   if (entry.status != GuestMemoryStatus::kManaged && !stuck) return entry;
   entry.may_grow = !stuck || state.balloon.stuck_shrinking();
   entry.may_shrink = !stuck && interval >= state.foreign_until;
+  entry.hidden = hidden_need(reading, settings, elapsed_s);
   const std::int64_t headroom =
-      bytes(settings.headroom_bytes) + expected_growth(reading, settings, elapsed_s);
-  entry.want = std::clamp(reading.used + headroom + entry.band, entry.min, entry.max);
-  entry.keep = std::min(reading.size, std::max(reading.used + kLeastUsable, entry.min));
+      bytes(settings.headroom_bytes) + entry.hidden + expected_growth(reading, settings, elapsed_s);
+  entry.lean = reading.used + headroom + entry.band;
+  entry.want = std::clamp(entry.lean, entry.min, entry.max);
+  entry.keep = std::min(reading.size, std::max(entry.least(), entry.min));
   if (!entry.may_shrink) {
     entry.keep = std::max(reading.size, entry.keep);
     entry.want = std::max(entry.want, entry.keep);
@@ -94,7 +114,10 @@ MemoryClaim claim_of(const MemoryEntry& entry, double idle_tax) {
   return {.min = entry.min,
           .keep = entry.keep,
           .want = entry.want,
-          .weight = share_weight(entry.rule.shares, idle_tax, entry.reading.used, entry.want)};
+          .first = entry.reading.used + kLeastUsable,
+          .relief = entry.least(),
+          .weight = share_weight(entry.rule.shares, idle_tax, entry.reading.used + entry.hidden,
+                                 entry.want)};
 }
 
 std::string seen_text(const MemoryEntry& entry) {
@@ -102,6 +125,9 @@ std::string seen_text(const MemoryEntry& entry) {
       fmt::format("{:.0f} of {:.0f} MiB used", mebi(entry.reading.used), mebi(entry.reading.size));
   if (entry.reading.growth >= 0.1 * kMiB) {
     text += fmt::format(", growing {:.1f} MiB/s", entry.reading.growth / kMiB);
+  }
+  if (entry.hidden > 0) {
+    text += fmt::format(", reads back {:.1f} MiB/s", entry.reading.paging / kMiB);
   }
   return text + fmt::format(", wants {:.0f}", mebi(entry.want));
 }

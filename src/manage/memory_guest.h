@@ -38,7 +38,9 @@ struct MemoryEntry {
   bool may_grow = false;
   std::int64_t min = 0;
   std::int64_t max = 0;
-  std::int64_t band = 0;  // changes smaller than this are not made
+  std::int64_t band = 0;    // changes smaller than this are not made
+  std::int64_t hidden = 0;  // what it would use beside if it could: it pages, and lacks memory
+  std::int64_t lean = 0;    // what it wants, its bounds aside
   std::int64_t want = 0;
   std::int64_t keep = 0;
   std::int64_t entitled = 0;  // of what it wants, what it can have
@@ -46,6 +48,8 @@ struct MemoryEntry {
   std::int64_t target = 0;    // and after
   std::string why;
 
+  // Who has less is in need.
+  std::int64_t least() const noexcept;
   bool managed() const noexcept { return may_shrink || may_grow; }
   // What must be counted as its own, whatever it does.
   std::int64_t promised() const noexcept;

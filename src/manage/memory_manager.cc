@@ -19,6 +19,9 @@ constexpr std::uint32_t kFirstPatience = 2;  // intervals of too much before a r
 constexpr std::uint32_t kNextPatience = 3;   // after a release that had to be undone; then double
 constexpr std::uint32_t kLastPatience = 20;
 constexpr std::uint64_t kCalm = 60;    // intervals without such a one after which it halves
+constexpr double kPressure = 10;       // percent of the time in which a process waits for memory
+constexpr double kTold = 0.99;         // seconds until a balloon's size is told, but for a moment
+constexpr double kShortest = 0.01;     // interval
 constexpr std::uint64_t kForeign = 3;  // intervals for which somebody else's size is kept
 
 Bytes bounded(std::uint64_t value) {
@@ -34,13 +37,14 @@ struct Pool {
   Bytes reserve = 0;
   bool known = false;
   bool critical = false;
+  bool pressed = false;  // somebody on the host waits for memory, and little is left
 };
 
 struct Pass {
   std::vector<MemoryEntry> entries;
   Pool pool;
   Bytes free = 0;      // of the pool, promised to nobody
-  bool hurry = false;  // somebody waits for what others release
+  bool hurry = false;  // somebody, a guest or the host, waits for what others release
 };
 
 }  // namespace
@@ -66,6 +70,7 @@ struct MemoryManager::State {
   Pool measure_pool(const HostMemory& host, const std::vector<MemoryEntry>& entries,
                     MemoryPlan& plan) const;
   void share_out(Pass& pass, MemoryPlan& plan) const;
+  void share_spare(Pass& pass, Bytes left) const;
   static void withdraw_stuck(Pass& pass);
   static bool lacks(const MemoryEntry& entry);
   void release(Pass& pass) const;
@@ -74,6 +79,11 @@ struct MemoryManager::State {
   static void grant_to(MemoryEntry& entry, Bytes bytes, Bytes& free);
   void adopt(Pass& pass, MemoryPlan& plan);
   void remember_change(MemoryEntry& entry) const;
+
+  // Whole ones of the last interval's length.
+  std::uint32_t intervals_in(double seconds) const {
+    return static_cast<std::uint32_t>(seconds / std::max(meter.elapsed_s(), kShortest));
+  }
 
   MemorySettings settings;
   MemoryMeter meter;
@@ -91,7 +101,9 @@ MemoryPlan MemoryManager::decide(const Sample& sample) { return state_->decide(s
 
 void MemoryManager::failed(const std::string& uuid) {
   const auto guest = state_->guests.find(uuid);
-  if (guest != state_->guests.end()) guest->second.balloon.take_back();
+  if (guest == state_->guests.end()) return;
+  guest->second.balloon.take_back();
+  state_->meter.asked(uuid, guest->second.balloon.target());
 }
 
 MemoryPlan MemoryManager::State::decide(const Sample& sample) {
@@ -115,13 +127,14 @@ Pass MemoryManager::State::look(const Sample& sample, MemoryPlan& plan) {
   Pass pass;
   const std::vector<MemoryReading> readings = meter.measure(sample);
   plan.elapsed_ns = static_cast<std::int64_t>(meter.elapsed_s() * 1e9);
+  const std::uint32_t patience = settings.stuck_intervals + intervals_in(kTold);
   std::map<std::string, MemoryGuest> now;
   for (std::size_t i = 0; i < sample.guests.size(); ++i) {
     const GuestSample& guest = sample.guests[i];
     MemoryGuest state{.run_id = guest.run_id, .balloon = {}, .patience = kFirstPatience};
     const auto known = guests.find(guest.uuid);
     if (known != guests.end() && known->second.run_id == guest.run_id) state = known->second;
-    state.balloon.observe(readings[i].size, interval, settings.stuck_intervals);
+    state.balloon.observe(readings[i].size, interval, patience);
     if (state.balloon.moved_by_others()) state.foreign_until = interval + kForeign;
     if (interval - state.reversed_at >= kCalm) {
       state.patience = std::max(state.patience / 2, kFirstPatience);
@@ -159,6 +172,7 @@ Pool MemoryManager::State::measure_pool(const HostMemory& host,
     host_pool = available - pool.reserve;
     for (const MemoryEntry& entry : entries) host_pool += entry.reading.resident;
     pool.critical = available < pool.reserve / 2;
+    pool.pressed = host.pressure_some.value_or(0) >= kPressure && available < pool.reserve * 3 / 2;
   }
   if (settings.pool_bytes > 0) host_pool = std::min(host_pool, bounded(settings.pool_bytes));
   pool.bytes = pool.known ? host_pool - room : 0;
@@ -184,6 +198,7 @@ void MemoryManager::State::share_out(Pass& pass, MemoryPlan& plan) const {
   for (MemoryEntry& entry : pass.entries) {
     if (entry.managed()) entry.entitled = division.bytes[i++];
   }
+  if (!division.scarce && !pass.pool.pressed) share_spare(pass, left);
   plan.scarce = division.scarce;
   plan.critical = pass.pool.critical;
   if (plan.critical) {
@@ -192,6 +207,26 @@ void MemoryManager::State::share_out(Pass& pass, MemoryPlan& plan) const {
         "their minimum");
   } else if (division.overdrawn) {
     plan.notes.emplace_back("guests use more than the pool; nobody is squeezed below what it uses");
+  }
+  if (pass.pool.pressed) {
+    plan.notes.emplace_back(
+        "the host waits for memory and is near its reserve: guests release at once");
+  }
+}
+
+// What nobody wants, or half of it, so that one more guest's growth does not move all the others'.
+void MemoryManager::State::share_spare(Pass& pass, Bytes left) const {
+  double shares = 0;
+  for (const MemoryEntry& entry : pass.entries) {
+    if (!entry.managed()) continue;
+    left -= entry.entitled;
+    shares += entry.rule.shares;
+  }
+  for (MemoryEntry& entry : pass.entries) {
+    if (!entry.managed() || left <= 0) continue;
+    const double part = static_cast<double>(left) / 2 * entry.rule.shares / shares;
+    const Bytes more = std::min(bounded(settings.spare_bytes), static_cast<Bytes>(part));
+    entry.entitled = std::max(entry.entitled, std::min(entry.lean + more, entry.max));
   }
 }
 
@@ -218,7 +253,7 @@ void MemoryManager::State::release(Pass& pass) const {
   for (const MemoryEntry& entry : pass.entries) {
     if (lacks(entry)) needed += entry.cost(entry.entitled);
   }
-  pass.hurry = needed > pass.free;
+  pass.hurry = needed > pass.free || pass.pool.pressed;
   for (MemoryEntry& entry : pass.entries) {
     const Bytes over = std::max(entry.reading.size, entry.before) - entry.entitled;
     const bool too_much = entry.may_shrink && over > entry.band;
@@ -234,13 +269,13 @@ void MemoryManager::State::release(Pass& pass) const {
 }
 
 void MemoryManager::State::release_one(MemoryEntry& entry, bool hurry) const {
-  const Bytes size = entry.reading.size;
+  // What it was just given it has, though its size does not show that yet.
+  const Bytes size = std::max(entry.reading.size, entry.before);
   const Bytes over = size - entry.entitled;
   const Bytes most = std::max(bounded(settings.step_down_bytes), kMebi);
   Bytes step = std::max(hurry ? over : over / 2, std::min(entry.band, over));
-  step = std::clamp(step, Bytes{0}, most);
-  const Bytes target = std::max(size - step, entry.entitled);
-  const Bytes aligned = std::min(whole(target + kMebi - 1), std::max(size, target));
+  step = std::min(step, most);
+  const Bytes aligned = std::min(whole(size - step + kMebi - 1), size);
   if (entry.before - aligned < entry.band) {
     entry.why = fmt::format("{}: on its way to {:.0f} MiB", seen_text(entry), mebi(entry.before));
     return;
@@ -315,6 +350,7 @@ void MemoryManager::State::remember_change(MemoryEntry& entry) const {
 
 void MemoryManager::State::adopt(Pass& pass, MemoryPlan& plan) {
   Bytes promised = 0;
+  const std::uint64_t late = 1 + intervals_in(kTold);
   for (const bool releases : {true, false}) {
     for (MemoryEntry& entry : pass.entries) {
       const bool less = entry.target < entry.before;
@@ -322,7 +358,8 @@ void MemoryManager::State::adopt(Pass& pass, MemoryPlan& plan) {
       plan.targets.push_back({entry.guest->uuid, entry.guest->name, unsigned_of(entry.before),
                               unsigned_of(entry.target), entry.why});
       if (entry.status == GuestMemoryStatus::kManaged) remember_change(entry);
-      entry.state->balloon.ask(entry.target, interval);
+      entry.state->balloon.ask(entry.target, interval, late);
+      meter.asked(entry.guest->uuid, entry.target);
     }
   }
   for (MemoryEntry& entry : pass.entries) {

@@ -36,8 +36,11 @@ struct MemorySettings {
   std::uint64_t reserve_bytes = 0;  // left to the host; 0: the greater of 200 MiB and 5 %
   std::uint64_t room_bytes = 0;     // kept free beside, for a guest about to start
   std::uint64_t min_bytes = 200 * kMiB;
-  std::uint64_t max_bytes = 0;                 // 0: the guest's own maximum
-  std::uint64_t headroom_bytes = 100 * kMiB;   // usable memory that a guest keeps
+  std::uint64_t max_bytes = 0;                // 0: the guest's own maximum
+  std::uint64_t headroom_bytes = 100 * kMiB;  // usable memory that a guest keeps
+  // Beside, by shares, of what half the pool's surplus holds: room for a growth that begins at
+  // once.
+  std::uint64_t spare_bytes = 16 * kMiB;
   std::uint64_t step_down_bytes = 100 * kMiB;  // released per interval, at most
   std::uint64_t dead_band_bytes = 16 * kMiB;   // or 2 % of its size: smaller changes are not made
   double growth_factor = 1.5;  // of the growth expected until the next change can arrive, on top

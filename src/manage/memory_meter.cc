@@ -14,6 +14,14 @@ constexpr double kNanos = 1e9;
 constexpr double kHalfLife = 8;       // seconds in which a growth that stopped is half forgotten
 constexpr std::int64_t kGiveUp = 30;  // seconds without a first report: there is no driver
 constexpr std::int64_t kAskAgain = 30;
+// For so long after it was asked, a balloon may be on its way without its size showing it: it
+// begins late, and its size is told once a second.
+constexpr std::int64_t kUnderWay = 3;
+constexpr std::int64_t kNoise = 2 * kMebi;   // no balloon moved
+constexpr std::int64_t kClear = 16 * kMebi;  // one did
+constexpr double kMostLists = 64.0 * kMebi;  // of free pages that nobody counts
+constexpr double kMostPaging = 1024.0 * kMebi;
+constexpr double kPage = 4096;
 
 std::int64_t bounded(std::uint64_t bytes, std::int64_t most) {
   return static_cast<std::int64_t>(std::min(bytes, static_cast<std::uint64_t>(most)));
@@ -76,12 +84,15 @@ MemoryReading MemoryMeter::read(const Sample& sample, const GuestSample& guest, 
     seen.asked_ns = sample.at_ns;
   }
   if (paused) seen.was_paused = true;
+  const std::int64_t moved = std::abs(reading.size - seen.size);
+  if (seen.known && moved >= kNoise) seen.pace = std::max(seen.pace, moved);
   seen.size = reading.size;
   if (seen.known) {
     reading.known = true;
     reading.used = std::clamp(static_cast<std::int64_t>(seen.used), std::int64_t{0}, reading.size);
     reading.usable = reading.size - reading.used;
     reading.growth = seen.growth;
+    reading.paging = seen.paging;
   }
   return reading;
 }
@@ -114,60 +125,112 @@ void MemoryMeter::judge(const Sample& sample, const BalloonSample& balloon, Seen
   reading.state = stale ? ReportState::kStale : ReportState::kFresh;
 }
 
+void MemoryMeter::asked(const std::string& uuid, std::int64_t bytes) {
+  const auto seen = guests_.find(uuid);
+  if (seen == guests_.end()) return;
+  seen->second.wish = bytes;
+  seen->second.wish_ns = at_ns_;
+}
+
 void MemoryMeter::Seen::take(const BalloonSample& balloon, std::int64_t now_size,
                              std::int64_t at_ns) {
   const std::int64_t usable = bounded(*usable_of(balloon), kMost);
+  learn(balloon, now_size);
   if (!known || was_paused) {
     used = static_cast<double>(std::max(now_size - usable, std::int64_t{0}));
-    slope = growth = 0;
-    size = now_size;
+    slope = growth = paging = given = lists = 0;
+    swapped_in = balloon.swap_in_bytes;
+    faults = balloon.major_faults;
     known = true;
     was_paused = false;
-    size_at_report(balloon, now_size);
     return;
   }
   // Reports are dated in whole seconds, samples are not; a report was made within the second.
   const double between = static_cast<double>(at_ns - reported_ns) / kNanos;
   const auto dated = static_cast<double>(std::max<std::int64_t>(*balloon.updated_s - updated_s, 1));
   const double seconds = std::max(std::clamp(between, dated - 1, dated + 1), 0.25);
-  const std::int64_t exact = size_at_report(balloon, now_size);
-  if (exact >= 0) {
-    estimate(static_cast<double>(std::max(exact - usable, std::int64_t{0})), seconds);
+  count_paging(balloon, seconds);
+  if (follows) {
+    const std::int64_t most = bounded(balloon.maximum_bytes, kMost);
+    estimate(static_cast<double>(std::clamp(*total + gap - usable, std::int64_t{0}, most)), seconds,
+             true);
     return;
   }
-  const auto [low, high] = std::minmax(size, now_size);
-  const double expected = used + std::max(slope, 0.0) * seconds;
-  estimate(std::clamp(expected, static_cast<double>(std::max(low - usable, std::int64_t{0})),
-                      static_cast<double>(std::max(high - usable, std::int64_t{0}))),
-           seconds);
+  const Sizes sizes = sizes_around(now_size, at_ns);
+  const auto least = static_cast<double>(std::max(sizes.low - usable, std::int64_t{0}));
+  const auto most = static_cast<double>(std::max(sizes.high - usable, std::int64_t{0}));
+  given += static_cast<double>(sizes.high - std::min(size, sizes.high));
+  estimate(std::clamp(used + std::max(slope, 0.0) * seconds, least, most), seconds,
+           sizes.low == sizes.high);
 }
 
-// What the guest's size was when it made the report; -1: anything between this sample's and the one
-// before's.
-std::int64_t MemoryMeter::Seen::size_at_report(const BalloonSample& balloon,
-                                               std::int64_t now_size) {
-  constexpr std::int64_t kClear = 16 * kMebi;
-  constexpr std::int64_t kNoise = 2 * kMebi;
-  if (!balloon.available_bytes) return now_size == size ? now_size : -1;
-  const std::int64_t visible = bounded(*balloon.available_bytes, kMost);
-  if (now_size == size) {
-    const std::int64_t seen_gap = now_size - visible;
-    if (gap && std::abs(now_size - gap_size) >= kClear)
-      follows = std::abs(*gap - seen_gap) < kNoise;
-    if (!gap || std::abs(now_size - gap_size) >= kClear) {
-      gap = seen_gap;
-      gap_size = now_size;
-    }
-    return now_size;
+// MemTotal changes when the balloon does, or else never: the first change tells.
+void MemoryMeter::Seen::learn(const BalloonSample& balloon, std::int64_t now_size) {
+  const auto last = total;
+  total.reset();
+  if (balloon.available_bytes) total = bounded(*balloon.available_bytes, kMost);
+  if (!total || !last) {
+    follows = false;
+    still_for = 0;
+    if (total) gap = now_size - *total;
+    return;
   }
-  if (!follows) return -1;
-  return std::clamp(visible + *gap, std::min(size, now_size), std::max(size, now_size));
+  const bool moved = std::abs(*total - *last) >= kNoise;
+  if (moved) follows = true;
+  given += static_cast<double>(std::max(*total - *last, std::int64_t{0}));
+  still_for = moved || now_size != size ? 0 : still_for + 1;
+  if (still_for >= 2) learn_still(now_size);
 }
 
-void MemoryMeter::Seen::estimate(double used_now, double seconds) {
-  slope = (used_now - used) / seconds;
+// At rest, size and MemTotal belong together: what the first look took for the gap may have been
+// that of a moving balloon; and where sizes differ and MemTotals do not, it does not follow.
+void MemoryMeter::Seen::learn_still(std::int64_t now_size) {
+  const std::int64_t rest = now_size - *total;
+  if (follows) used += static_cast<double>(rest - gap);
+  gap = rest;
+  if (still_size && std::abs(now_size - *still_size) < kClear) return;
+  if (still_size) follows = std::abs(*total - still_total) >= std::abs(now_size - *still_size) / 2;
+  still_size = now_size;
+  still_total = *total;
+}
+
+// Its size when it made the report is between these.  Beyond what is shown it may have moved for
+// the second until it is told: as far as it ever moved between two looks, or all the way.
+MemoryMeter::Sizes MemoryMeter::Seen::sizes_around(std::int64_t now_size,
+                                                   std::int64_t at_ns) const {
+  Sizes sizes{std::min(size, now_size), std::max(size, now_size)};
+  if (wish_ns < 0 || at_ns - wish_ns > kUnderWay * static_cast<std::int64_t>(kNanos)) return sizes;
+  const std::int64_t rest = wish - now_size;
+  const std::int64_t more = pace == 0 ? rest : std::clamp(rest, -pace, pace);
+  sizes.low = std::min(sizes.low, now_size + more);
+  sizes.high = std::max(sizes.high, now_size + more);
+  return sizes;
+}
+
+// More than was to be expected, and the balloon gave back: that much of it may lie in lists.  They
+// hold so much and no more, so a growth hides there for one report at most.
+void MemoryMeter::Seen::estimate(double used_now, double seconds, bool exact) {
+  const double more = used_now - (used + std::max(slope, 0.0) * seconds);
+  const double listed = std::clamp(more, -lists, std::min(given, kMostLists - lists));
+  lists += listed;
+  given = exact ? 0 : given - std::max(listed, 0.0);
+  slope = (used_now - std::max(listed, 0.0) - used) / seconds;
   growth = std::max(slope, growth * std::exp2(-seconds / kHalfLife));
   used = used_now;
+}
+
+// A page that is read back from swap is a major fault, too, and brings its neighbours along.
+void MemoryMeter::Seen::count_paging(const BalloonSample& balloon, double seconds) {
+  const auto since = [](const std::optional<std::uint64_t>& now,
+                        const std::optional<std::uint64_t>& before) {
+    return now && before && *now > *before ? static_cast<double>(*now - *before) : 0.0;
+  };
+  const double read = std::max(since(balloon.swap_in_bytes, swapped_in),
+                               since(balloon.major_faults, faults) * kPage);
+  paging =
+      std::max(std::min(read / seconds, kMostPaging), paging * std::exp2(-seconds / kHalfLife));
+  swapped_in = balloon.swap_in_bytes;
+  faults = balloon.major_faults;
 }
 
 }  // namespace fairlead::manage

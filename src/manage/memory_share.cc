@@ -44,6 +44,36 @@ double highest_level(std::int64_t pool, const std::vector<MemoryClaim>& claims,
   return low;
 }
 
+// Raises each of `least` to what `wanted` says of its claim, in parts if `left` does not hold it
+// all.
+void raise(const std::vector<MemoryClaim>& claims, std::int64_t MemoryClaim::* wanted,
+           std::vector<std::int64_t>& least, std::int64_t& left) {
+  std::vector<double> lacking;
+  double sum = 0;
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    const std::int64_t wish = std::min(claims[i].*wanted, claims[i].want);
+    lacking.push_back(static_cast<double>(std::max(wish - least[i], std::int64_t{0})));
+    sum += lacking.back();
+  }
+  if (sum <= 0 || left <= 0) return;
+  const double part = std::min(static_cast<double>(left) / sum, 1.0);
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    const auto more = static_cast<std::int64_t>(lacking[i] * part);
+    least[i] += more;
+    left -= more;
+  }
+}
+
+// What everybody has before the filling begins.
+std::vector<std::int64_t> floors(std::int64_t left, const std::vector<MemoryClaim>& claims) {
+  std::vector<std::int64_t> least;
+  least.reserve(claims.size());
+  for (const MemoryClaim& claim : claims) least.push_back(claim.keep);
+  raise(claims, &MemoryClaim::first, least, left);
+  raise(claims, &MemoryClaim::relief, least, left);
+  return least;
+}
+
 }  // namespace
 
 double share_weight(double shares, double idle_tax, std::int64_t used, std::int64_t want) noexcept {
@@ -67,12 +97,14 @@ MemoryDivision divide(std::int64_t pool, const std::vector<MemoryClaim>& claims,
   division.scarce = wanted > pool;
   division.overdrawn = kept > pool;
   const bool take = division.overdrawn && critical;
+  const std::vector<std::int64_t> least = floors(pool - kept, claims);
   std::vector<Bounds> bounds;
-  for (const MemoryClaim& claim : claims) {
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    const MemoryClaim& claim = claims[i];
     if (take) {
       bounds.push_back({std::min(claim.min, claim.keep), claim.keep});
     } else {
-      bounds.push_back({claim.keep, std::max(claim.want, claim.keep)});
+      bounds.push_back({least[i], std::max(claim.want, claim.keep)});
     }
   }
   const double level = highest_level(pool, claims, bounds);

@@ -37,6 +37,18 @@ TEST(MemoryShare, WhoWantsLittleLeavesTheRestToTheOthers) {
   EXPECT_EQ(division.bytes, (Sizes{100, 450, 450}));
 }
 
+TEST(MemoryShare, WhatIsNeededGoesFirstAndReliefNext) {
+  const std::vector<MemoryClaim> claims{
+      {.min = 0, .keep = 300, .want = 900, .first = 500, .relief = 600, .weight = 1},
+      {.min = 0, .keep = 300, .want = 900, .first = 400, .relief = 400, .weight = 9},
+      {.min = 0, .keep = 200, .want = 250, .first = 700, .relief = 700, .weight = 1}};
+  EXPECT_EQ(divide(975, claims, false).bytes, (Sizes{400, 350, 225})) << "half of what is needed";
+  EXPECT_EQ(divide(1150, claims, false).bytes, (Sizes{500, 400, 250})) << "never more than wanted";
+  EXPECT_EQ(divide(1200, claims, false).bytes, (Sizes{550, 400, 250}));
+  EXPECT_EQ(divide(1300, claims, false).bytes, (Sizes{600, 450, 250})) << "the rest by weight";
+  EXPECT_EQ(divide(700, claims, false).bytes, (Sizes{300, 300, 200})) << "there is nothing to give";
+}
+
 TEST(MemoryShare, TakesWhatMustBeKeptOnlyInAnEmergency) {
   const std::vector<MemoryClaim> claims{{.min = 100, .keep = 600, .want = 900},
                                         {.min = 100, .keep = 200, .want = 900}};

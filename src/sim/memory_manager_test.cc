@@ -185,6 +185,86 @@ TEST(MemoryManager, KeepsGuestsComfortableAtAnyIntervalAndRate) {
   }
 }
 
+// Until the first grant arrives an idle guest lives on what it has: whatever the phase, it survives
+// these rates, in MiB/s.  60, 26 and 120 killed it when it had nothing to spare.
+TEST(MemoryManager, AGrowthThatBeginsAtOnceIsSurvived) {
+  for (const auto& [seconds, rate] : {std::pair{1, 124.0}, {2, 62.0}, {5, 26.0}}) {
+    for (std::int64_t phase = 0; phase < 8; ++phase) {
+      SCOPED_TRACE(std::to_string(seconds) + " s, phase " + std::to_string(phase));
+      MemoryWorld world(16 * kGiB);
+      add_guests(world, 2);
+      const std::int64_t interval_ns = seconds * base::kNanosPerSecond;
+      manage::MemoryManager manager({});
+      for (int i = 0; i < 200; ++i) {
+        const manage::MemoryPlan plan = manager.decide(*world.sample());
+        for (const auto& uuid : plan.want_stats) (void)world.set_stats_period(uuid, 1);
+        for (const auto& to : plan.targets) (void)world.set_memory(to.uuid, to.to_bytes);
+        const std::int64_t before_ns = i == 20 ? interval_ns * phase / 8 : 0;
+        world.advance(before_ns);
+        if (i == 20) {
+          world.set_load(0,
+                         {.shape = MemoryShape::kGrow, .rate = rate * kMiB, .limit = 1500 * kMiB});
+        }
+        world.advance(interval_ns - before_ns);
+      }
+      EXPECT_TRUE(world.kills().empty());
+    }
+  }
+}
+
+// At short intervals a size is told when it has long changed: what was just granted is no excess
+// over the size before, goes in steps as any other, and is nobody else's until its size can tell.
+TEST(MemoryManager, TakesBackInStepsWhatItHasJustGranted) {
+  manage::MemorySettings settings;
+  settings.growth_factor = 0;
+  manage::MemoryManager manager(settings);
+  manage::Sample sample;
+  sample.wall_s = 1000;
+  sample.memory = {.total_bytes = 16 * kGiB, .available_bytes = 12 * kGiB, .pressure_some = {}};
+  sample.guests.resize(1);
+  auto& memory = sample.guests[0].memory.emplace();
+  memory.maximum_bytes = 2 * kGiB;
+  const auto look = [&](std::uint64_t size_mib, std::uint64_t usable_mib) {
+    sample.at_ns += base::kNanosPerSecond / 4;
+    memory.updated_s = ++sample.wall_s;
+    memory.current_bytes = size_mib * kMiB;
+    memory.usable_bytes = usable_mib * kMiB;
+    return manager.decide(sample);
+  };
+  look(512, 32);
+  manage::MemoryPlan plan = look(512, 32);
+  ASSERT_EQ(plan.targets.size(), 1U);
+  const std::uint64_t granted = plan.targets[0].to_bytes;
+  EXPECT_GE(granted, 590 * kMiB);
+  for (int i = 0; i < 3 && (i == 0 || plan.targets.empty()); ++i) plan = look(513, 400);
+  ASSERT_EQ(plan.targets.size(), 1U);
+  EXPECT_LT(plan.targets[0].to_bytes, granted);
+  EXPECT_GE(plan.targets[0].to_bytes, granted - 100 * kMiB);
+  EXPECT_GE(plan.promised_bytes, granted);
+  EXPECT_GE(look(513, 400).promised_bytes, granted);
+}
+
+// Nor is a balloon stuck because it is told late: withdrawn, its wish would be a release without
+// end.
+TEST(MemoryManager, IsNotStuckBecauseItIsToldLate) {
+  for (const double rate : {100.0, 200.0, 300.0}) {
+    for (const std::int64_t part : {2, 4, 8}) {
+      SCOPED_TRACE(std::to_string(rate) + " MiB/s, 1/" + std::to_string(part) + " s");
+      MemoryWorld world(16 * kGiB);
+      add_guests(world, 1, {.start = 700 * kMiB});
+      MemoryTrial trial(world, managed_memory(), base::kNanosPerSecond / part);
+      trial.run(10);
+      world.set_load(
+          0, {.shape = MemoryShape::kGrowAndFree, .rate = rate * kMiB, .limit = 330 * kMiB});
+      for (int i = 0; i < 100; ++i) {
+        trial.run(1);
+        EXPECT_NE(view(trial, 0).status, GuestMemoryStatus::kStuck);
+        EXPECT_GE(trial.intervals().back().guests[0].change_mib, -100);
+      }
+    }
+  }
+}
+
 // Slow balloons, seldom reports, an overhead: no figure is as good, nobody is killed.
 TEST(MemoryManager, KeepsSlowGuestsAlive) {
   MemoryWorld world(16 * kGiB);
@@ -210,7 +290,7 @@ TEST(MemoryManager, LeavesSettledGuestsInPeace) {
   trial.run(20);
   const std::uint32_t before = trial.calls();
   trial.run(50);
-  EXPECT_EQ(trial.calls(), before);
+  EXPECT_LE(trial.calls(), before + 1) << "one call when its patience is as before a reversal";
   for (const auto& guest : trial.last_plan().guests) EXPECT_FALSE(guest.why.empty());
 }
 
@@ -231,6 +311,36 @@ TEST(MemoryManager, DoesNotFollowEveryTooth) {
         EXPECT_GE(trial.comfortable(0), 0.95);
       }
       expect_no_large_release(trial);
+    }
+  }
+}
+
+// Sizes change and nothing else does: whatever the balloons, the reports and MemTotal look like,
+// nobody seems to grow by more than the noise, and nobody is given anything.
+TEST(MemoryManager, SeesNoGrowthInAMovingBalloon) {
+  for (const bool deflate_on_oom : {false, true}) {
+    for (const std::int64_t seconds : {1, 2, 5}) {
+      SCOPED_TRACE(std::to_string(deflate_on_oom) + ", " + std::to_string(seconds) + " s");
+      MemoryWorld world(16 * kGiB);
+      for (const double rate : {30.0, 100.0, 400.0}) {
+        for (const std::int64_t lag : {1, 3, 6}) {
+          world.add_guest({.start = 900 * kMiB,
+                           .inflate_rate = rate * kMiB,
+                           .lag_ns = lag * base::kNanosPerSecond / 8,
+                           .deflate_on_oom = deflate_on_oom});
+        }
+      }
+      MemoryTrial trial(world, managed_memory(), seconds * base::kNanosPerSecond);
+      for (int i = 0; i < 40; ++i) {
+        trial.run(1);
+        for (const auto& guest : trial.last_plan().guests) {
+          EXPECT_LT(guest.growth_bytes_per_s / kMiB, 1) << i << ": " << guest.why;
+        }
+        for (const auto& guest : trial.intervals().back().guests) {
+          EXPECT_LE(guest.change_mib, 0);
+        }
+      }
+      EXPECT_LE(trial.intervals().back().guests[0].size_mib, 315 + 150);
     }
   }
 }
@@ -450,7 +560,7 @@ TEST(MemoryManager, TakesBackAPromiseThatIsNotUsed) {
   ASSERT_EQ(view(trial, 0).status, GuestMemoryStatus::kStuck);
   const double size = world.truth(0).size_mib;
   EXPECT_EQ(world.truth(0).target_mib, size);
-  trial.run(1);
+  trial.run(2);  // a balloon that is called back may be late, and is told late
   EXPECT_EQ(static_cast<double>(trial.last_plan().promised_bytes) / kMiB, size);
   EXPECT_EQ(trial.intervals().back().calls, 0U);
 }
@@ -473,9 +583,9 @@ TEST(MemoryManager, HurriesWhenSomebodyWaitsAndServesTheNeediestFirst) {
 }
 
 TEST(MemoryManager, BelievesNoGuestMoreThanItsSizeAllows) {
-  using enum GuestLie;
-  for (const GuestLie lie : {kMoreThanItHas, kHuge, kNothing, kFrozen, kSilent, kFuture}) {
-    SCOPED_TRACE(static_cast<int>(lie));
+  for (std::uint64_t kind = 1; kind <= kGuestLies; ++kind) {
+    const auto lie = static_cast<GuestLie>(kind);
+    SCOPED_TRACE(kind);
     MemoryWorld world(4 * kGiB);
     world.add_guest({.lie = lie});
     add_guests(world, 1);

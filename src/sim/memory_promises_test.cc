@@ -137,7 +137,9 @@ class RandomWorld {
     o.driver = random_.below(12) != 0;
     o.obeys = random_.below(12) != 0;
     if (random_.below(8) == 0) o.boot_s = static_cast<double>(random_.below(10));
-    if (random_.below(5) == 0) o.lie = static_cast<GuestLie>(1 + random_.below(6));
+    if (random_.below(5) == 0) o.lie = static_cast<GuestLie>(1 + random_.below(kGuestLies));
+    o.deflate_on_oom = random_.below(4) == 0;
+    if (random_.below(4) == 0) o.swap = random_.below(800) * kMiB;
     world_.add_guest(o);
     guests_.push_back({.options = o, .load = {}});
     new_load(guests_.size() - 1);
@@ -149,6 +151,7 @@ class RandomWorld {
     const bool steep = random_.below(5) == 0;
     load.rate = (steep ? 200.0 : kOrdinary) * random_.unit() * kMiB;
     load.limit = (50 + random_.below(1500)) * kMiB;
+    load.touch = static_cast<double>(random_.below(100) * kMiB);
     if (steep) guests_[guest].tampered = true;
     guests_[guest].load = load;
     world_.set_load(static_cast<std::uint32_t>(guest), load);

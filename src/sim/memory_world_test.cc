@@ -93,6 +93,88 @@ TEST(MemoryWorld, PageCacheIsUsableAndTheBalloonTakesIt) {
   EXPECT_DOUBLE_EQ(world.truth(0).size_mib, 400);
 }
 
+// As QEMU tells it and libvirt shows it: the first move at once, then once a second.
+TEST(MemoryWorld, TheHypervisorLearnsOfABalloonOnceASecond) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.start = 512 * kMiB, .base = 200 * kMiB, .inflate_rate = 80.0 * kMiB});
+  ASSERT_TRUE(world.set_stats_period(id(world), 1));
+  const auto shown = [&] { return world.sample()->guests[0].memory->current_bytes / kMiB; };
+  world.advance(3 * kSecond);
+  ASSERT_TRUE(world.set_memory(id(world), 412 * kMiB));
+  world.advance(kSecond);
+  EXPECT_LE(world.truth(0).size_mib, 440);
+  EXPECT_GE(shown(), 500U) << "the first step";
+  const auto memory = *world.sample()->guests[0].memory;
+  EXPECT_EQ(memory.available_bytes, memory.usable_bytes.value() + (200 - 24) * kMiB)
+      << "what a guest says of itself fits together";
+  world.advance(2 * kSecond);
+  EXPECT_EQ(shown(), 412U);
+  EXPECT_EQ(*world.sample()->guests[0].memory->available_bytes, (412 - 24) * kMiB);
+}
+
+TEST(MemoryWorld, WhatABalloonGivesBackLiesInListsUntilItIsUsed) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.start = 400 * kMiB, .base = 200 * kMiB});
+  ASSERT_TRUE(world.set_stats_period(id(world), 1));
+  const auto usable = [&] { return *world.sample()->guests[0].memory->usable_bytes / kMiB; };
+  ASSERT_TRUE(world.set_memory(id(world), 500 * kMiB));
+  world.advance(3 * kSecond);
+  EXPECT_EQ(usable(), 300U - 32);
+  EXPECT_EQ(world.truth(0).usable_mib, 300);
+  world.set_load(0, {.shape = MemoryShape::kGrow, .limit = 20 * kMiB});
+  world.advance(4 * kSecond);
+  EXPECT_EQ(usable(), 300U - 32) << "a program takes from the lists";
+  ASSERT_TRUE(world.set_memory(id(world), 450 * kMiB));
+  world.advance(4 * kSecond);
+  EXPECT_EQ(usable(), 230U) << "so does the balloon";
+}
+
+TEST(MemoryWorld, WithDeflateOnOomMemTotalStays) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.start = 512 * kMiB, .base = 200 * kMiB, .deflate_on_oom = true});
+  ASSERT_TRUE(world.set_stats_period(id(world), 1));
+  ASSERT_TRUE(world.set_memory(id(world), 412 * kMiB));
+  world.advance(3 * kSecond);
+  const auto memory = *world.sample()->guests[0].memory;
+  EXPECT_EQ(*memory.available_bytes, (2048 - 24) * kMiB);
+  EXPECT_EQ(*memory.usable_bytes, 212 * kMiB);
+}
+
+TEST(MemoryWorld, WhoHasSwapPagesUntilItIsFull) {
+  MemoryWorld world(4096 * kMiB);
+  world.add_guest({.start = 512 * kMiB, .base = 300 * kMiB, .swap = 300 * kMiB});
+  ASSERT_TRUE(world.set_stats_period(id(world), 1));
+  world.set_load(
+      0, {.shape = MemoryShape::kGrow, .rate = 50.0 * kMiB, .limit = 400 * kMiB, .touch = 40e6});
+  world.advance(20 * kSecond);
+  EXPECT_TRUE(world.kills().empty());
+  EXPECT_NEAR(world.truth(0).usable_mib, 16, 0.1);
+  const auto before = *world.sample()->guests[0].memory;
+  world.advance(4 * kSecond);
+  const auto after = *world.sample()->guests[0].memory;
+  EXPECT_NEAR(static_cast<double>(*after.swap_in_bytes - *before.swap_in_bytes) / 4,
+              40e6 * 204 / 400, 1e6)
+      << "204 of 400 MiB lie there";
+  EXPECT_EQ(*after.major_faults, *after.swap_in_bytes / 4096);
+  ASSERT_TRUE(world.set_memory(id(world), 1024 * kMiB));
+  world.advance(200 * kSecond);
+  EXPECT_NEAR(world.truth(0).used_mib, 700, 1) << "all has come back";
+  world.set_load(0, {.shape = MemoryShape::kGrow, .rate = 50.0 * kMiB});
+  world.advance(60 * kSecond);
+  EXPECT_EQ(world.kills().size(), 1U);
+}
+
+TEST(MemoryWorld, TheHostWaitsForMemoryWhereLittleIsLeft) {
+  MemoryWorld world(4000 * kMiB);
+  world.advance(60 * kSecond);
+  EXPECT_EQ(world.sample()->memory.pressure_some, 0);
+  world.set_foreign(3800 * kMiB);
+  world.advance(10 * kSecond);
+  EXPECT_NEAR(*world.sample()->memory.pressure_some, 50 * 0.63, 1);
+  world.advance(60 * kSecond);
+  EXPECT_NEAR(*world.sample()->memory.pressure_some, 50, 1);
+}
+
 TEST(MemoryWorld, TheSameSeedIsTheSameWorld) {
   const auto run = [] {
     MemoryWorld world(4096 * kMiB, 42);
