@@ -37,7 +37,10 @@ offers client 1 2 -o '' : text json
 offers tool_for_integrity s : sectors.7
 offers fairlead integrity s : sectors.7
 offers fairlead-service start --image i : images
-for name in fairlead fairlead-service fairlead-client fairlead-integrity ./bin/service; do
+offers fairlead mon : monitor
+offers fairlead monitor m : memory
+offers fairlead-monitor vcpu --r : --rounds
+for name in fairlead fairlead-monitor fairlead-service fairlead-client fairlead-integrity ./bin/service; do
   complete -p "$name" >/dev/null || failed=1
 done
 exit $failed
