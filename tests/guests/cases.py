@@ -22,7 +22,8 @@ import subprocess
 import sys
 import time
 
-from rig import MIB, PROGRAMS, SKIPPED, TREE, Lacking, Rig, run, until
+from rig import (MIB, PROGRAMS, SKIPPED, TREE, Lacking, Rig, await_quiet, busy_share, run,
+                 until)
 
 Row = collections.namedtuple("Row", "figure value goal met")  # met: None where there is no goal
 
@@ -40,6 +41,7 @@ class Result:
         self.title = title
         self.rows = []
         self.printed = []  # (who, text)
+        self.busy = 0  # share of the processors that was, before the load came
 
     def add(self, figure, value, goal="", met=None):
         self.rows.append(Row(figure, value, goal, met))
@@ -58,7 +60,9 @@ class Result:
 
 
 def records(path):
-    """A file of JSON lines; the last one may be half written."""
+    """A file of JSON lines, which may not be there yet; the last one may be half written."""
+    if not path.exists():
+        return []
     whole = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [json.loads(line) for line in whole]
 
@@ -146,9 +150,10 @@ class CpuCase(Case):
     # Together they leave room on two processors: emulated, a step takes several times as long.
     SHAPES = {8: "cpu:light", 4: "cpu:equal"}
 
-    def __init__(self, rig, number, guests, interval):
+    def __init__(self, rig, number, guests, interval, patience_s):
         super().__init__(rig, number, interval)
         self.guests = guests
+        self.patience_s = patience_s  # to wait for others to leave the processors alone
         self.places, self.fewest = self.PLACES[guests][number]
 
     @property
@@ -159,6 +164,7 @@ class CpuCase(Case):
     def run(self, idle_rounds, rounds):
         result = Result(self.title)
         self.load("all", "stop")
+        result.busy = await_quiet(self.patience_s)
         for guest, place in zip(self.rig.guests(), self.places):
             self.rig.virsh("vcpupin", guest["name"], "0", str(place), "--live")
         self.start()
@@ -255,6 +261,7 @@ class MemoryCase(Case):
     def run(self, idle_rounds, quiet_s):
         result = Result(self.title)
         self.load("all", "stop")
+        result.busy = busy_share()
         for name in self.names:
             self.rig.virsh("setmem", name, "256M", "--live")
         until("256 MiB each", lambda: all(guest["memory_bytes"] == 256 * MIB
@@ -359,13 +366,13 @@ class MemoryCase(Case):
 
     @staticmethod
     def freed_at(rounds, name):
-        """When its usable memory rose by 64 MiB and more between two rounds, for the first time."""
-        usable = [(one["at_ns"], guest["usable_bytes"]) for one in rounds
-                  for guest in one["guests"] if guest["guest"] == name and "usable_bytes" in guest]
-        for (_, last), (at_ns, now) in zip(usable, usable[1:]):
-            if now > last + 64 * MIB:
+        """When it used 64 MiB less than in the round before, for the first time."""
+        used = [(one["at_ns"], guest["actual_bytes"] - guest["usable_bytes"]) for one in rounds
+                for guest in one["guests"] if guest["guest"] == name and "usable_bytes" in guest]
+        for (_, last), (at_ns, now) in zip(used, used[1:]):
+            if now < last - 64 * MIB:
                 return at_ns
-        return usable[-1][0]
+        return used[-1][0]
 
     def judge_delay(self, result, what, steps, name, since_ns, sign, most):
         moments = [at_ns for _, at_ns, target in steps if target["name"] == name and
@@ -373,7 +380,7 @@ class MemoryCase(Case):
         if not moments:
             result.add(what, "never", f"at most {most} intervals", False)
             return
-        intervals = -(-(min(moments) - since_ns) // int(self.interval * 1e9))
+        intervals = int(-(-(min(moments) - since_ns) // int(self.interval * 1e9)))
         result.add(what, f"{intervals} intervals", f"at most {most}", intervals <= most)
 
     def judge_host(self, result, looks, rounds):
@@ -421,21 +428,10 @@ def machine():
             f"commit {commit.stdout.strip() or 'unknown'}")
 
 
-def busy_share(seconds=2):
-    """Of all processors, before anything of ours runs."""
-    def read():
-        with open("/proc/stat", encoding="ascii") as stat:
-            numbers = [int(word) for word in stat.readline().split()[1:9]]
-        return sum(numbers), numbers[3] + numbers[4]
-    total, idle = read()
-    time.sleep(seconds)
-    total_after, idle_after = read()
-    return 1 - (idle_after - idle) / (total_after - total)
-
-
-def written(result, busy):
-    text = f"{result.title}\n{machine()}\nbefore the run {100 * busy:.0f} % of the processors " \
-           f"were busy; load average {' '.join(f'{one:.2f}' for one in os.getloadavg())} at its end\n"
+def written(result):
+    load = " ".join(f"{one:.2f}" for one in os.getloadavg())
+    text = f"{result.title}\n{machine()}\nbusy before the load came: {100 * result.busy:.0f} % of " \
+           f"the processors; load average at the end: {load}\n"
     for who, printed in result.printed:
         text += f"\n--- {who} ---\n{printed}"
     return text + f"\n--- judged ---\n{result.table()}"
@@ -465,20 +461,22 @@ def command(kind, folder):
         parser.add_argument("--rounds", type=int, default=25, metavar="N",
                             help="of the monitor, a second each; the load starts after 5 "
                             "[%(default)s]")
+        parser.add_argument("--patience", type=float, default=60, metavar="SECONDS",
+                            help="to wait for other programs to leave the processors alone "
+                            "[%(default)s]")
     wanted = parser.parse_args()
     # Ended from outside, it still ends its guests and its daemon.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if not (PROGRAMS / "fairlead-lab").exists():
         print(f"{parser.prog}: {PROGRAMS} holds no fairlead-lab (build it: make)", file=sys.stderr)
         return 1
-    busy = busy_share()
     try:
         with Rig() as rig:
             if is_cpu:
                 rig.lab("up", "--accel", wanted.accel, "--vms", str(wanted.guests), "--memory",
                         "128", "--max", "128", "--pin", "0")
-                result = CpuCase(rig, wanted.case, wanted.guests,
-                                 wanted.interval).run(5, wanted.rounds)
+                result = CpuCase(rig, wanted.case, wanted.guests, wanted.interval,
+                                 wanted.patience).run(5, wanted.rounds)
             else:
                 rig.lab("up", "--accel", wanted.accel, "--vms", "4", "--memory", "256", "--max",
                         "512")
@@ -490,7 +488,7 @@ def command(kind, folder):
         print(f"{parser.prog}: {failure}", file=sys.stderr)
         return 1
     path = wanted.log or folder / f"{log_name}{wanted.case}.log"
-    path.write_text(written(result, busy), encoding="utf-8")
+    path.write_text(written(result), encoding="utf-8")
     print(result.title)
     print(result.table(), end="")
     print(path)

@@ -5,6 +5,7 @@ managers.
 usage: managers.py CLASS[.test_name]     environment: FL_PROGRAMS, the folder of the programs
 """
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -29,6 +30,9 @@ class Cases(RigTest):
         super().setUpClass()
         cls.rig.up("--vms", "4", "--memory", "256", "--max", "512", "--pin", "0")
 
+    def setUp(self):
+        self.addCleanup(self.rig.kill_programs)
+
     def judge(self, result):
         print(f"\n{result.title}\n{result.table()}", flush=True)
         if not result.met:
@@ -37,7 +41,7 @@ class Cases(RigTest):
     def test_processors_in_each_case(self):
         for number in (1, 2, 3):
             with self.subTest(case=number):
-                self.judge(CpuCase(self.rig, number, 4, 1).run(2, 11))
+                self.judge(CpuCase(self.rig, number, 4, 1, 60).run(2, 11))
 
     def test_memory_of_one_that_grows_and_frees(self):
         self.judge(MemoryCase(self.rig, 1, 4, 2, True).run(2, 5))
@@ -47,17 +51,32 @@ class Cases(RigTest):
 
 
 class Users(RigTest):
-    """What is done to a manager that runs, and to the host under it."""
+    """What is done to a manager that runs, and to the host under it.
+
+    The vCPUs are free when a test begins: one with a load is pinned in any case, however busy other
+    programs keep the processors."""
+
+    ANYWHERE = f"0-{os.cpu_count() - 1}"
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.rig.up("--vms", "8", "--memory", "128", "--max", "192", "--pin", "0")
+        cls.rig.up("--vms", "8", "--memory", "128", "--max", "192")
 
     def setUp(self):
+        self.addCleanup(self.rig.kill_programs)
         self.rig.lab("load", "all", "stop")
+        self.free_all()
+
+    def free_all(self):
         for guest in self.rig.guests():
-            self.rig.virsh("vcpupin", guest["name"], "0", "0", "--live")
+            self.rig.virsh("vcpupin", guest["name"], "0", self.ANYWHERE, "--live")
+
+    def pins(self):
+        return set(self.rig.pins().values())
+
+    def pinned(self):
+        return self.ANYWHERE not in self.pins()
 
     def record(self, kind):
         return pathlib.Path(self.rig.folder) / f"{self.id().rsplit('.', 1)[1]}-{kind}.jsonl"
@@ -66,7 +85,7 @@ class Users(RigTest):
         record = self.record(kind)
         program = self.rig.program(f"{self.id().rsplit('.', 1)[1]}-{kind}", MANAGERS[kind], "1",
                                    "--record", str(record), *options)
-        until("a first look", lambda: record.exists() and looks(record) > 0)
+        until("a first look", lambda: looks(record) > 0)
         return program, record
 
     def await_looks(self, record, more):
@@ -116,9 +135,8 @@ class Users(RigTest):
                          ["start", "interval", "interval", "end"])
         pins = {pin["name"]: str(pin["pcpu"]) for pin in events[2]["pins"]}
         self.assertTrue(pins, done.stdout)
-        self.assertEqual(self.rig.pins(),
-                         {guest["name"]: pins.get(guest["name"], "0")
-                          for guest in self.rig.guests()})
+        self.assertEqual(self.rig.pins(), {guest["name"]: pins.get(guest["name"], self.ANYWHERE)
+                                           for guest in self.rig.guests()})
 
     def test_who_may_only_look_can_dry_run_and_nothing_else(self):
         uri = self.rig.read_only_uri
@@ -135,7 +153,7 @@ class Users(RigTest):
             done = self.once(kind, "1", "--once", "--dry-run", uri=uri)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(done.stderr, "")
-        self.assertEqual(set(self.rig.pins().values()), {"0"})
+        self.assertEqual(self.pins(), {self.ANYWHERE})
         for kind in MANAGERS:
             done = run("fairlead-monitor", kind, "0.5", "--rounds", "2", "-o", "json", "--uri", uri)
             events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -145,25 +163,29 @@ class Users(RigTest):
 
     def test_a_daemon_that_dies_and_comes_back_is_survived(self):
         programs = [self.start(kind) for kind in MANAGERS]
+        watched = self.record("watch")
         programs.append((self.rig.program("watch", "fairlead-monitor", "vcpu", "1", "--log",
-                                          str(self.record("watch"))), self.record("watch")))
+                                          str(watched)), watched))
+        until("a first round", lambda: len(records(watched)) > 1)
         self.rig.kill_daemon()
-        for program, _ in programs:
-            until("a warning", program.errors)
-            self.assertIn("tries again", program.errors())
-        self.rig.start_daemon()
+        try:
+            for program, _ in programs:
+                until("a warning", lambda one=program: "tries again" in one.errors())
+        finally:
+            self.rig.start_daemon()
+        self.free_all()
         self.rig.lab("load", "all", "cpu:light")
         for _, record in programs[:2]:
             self.await_looks(record, 3)
-        until("work again", lambda: "1" in self.rig.pins().values())
+        until("pins again", self.pinned)
         for program, _ in programs:
             self.assertEqual(program.stop(), 0, program.errors())
-            self.assertEqual(program.errors().count("\n"), 1, program.errors())
-        self.assertIn('"pin_changes":', programs[2][1].read_text(encoding="utf-8"))
+            warnings = program.errors().splitlines()
+            self.assertEqual(len(warnings), len(set(warnings)), "told once")
+        self.assertGreaterEqual(records(watched)[-1]["pin_changes"], 8)
 
     def test_a_guest_that_is_destroyed_is_missed_by_nobody(self):
-        self.rig.up("--name", "gone_", "--vms", "1", "--memory", "128", "--max", "192", "--pin",
-                    "0")
+        self.rig.up("--name", "gone_", "--vms", "1", "--memory", "128", "--max", "192")
         programs = [self.start(kind) for kind in MANAGERS]
         self.rig.lab("load", "all", "cpu:light")
         self.rig.lab("load", "gone_1", "cpu:light")
@@ -179,7 +201,7 @@ class Users(RigTest):
     def test_restore_after_kill_9_and_a_replay_of_what_was_recorded(self):
         self.rig.lab("load", "all", "cpu:light")
         program, record = self.start("vcpu")
-        until("pins", lambda: "1" in self.rig.pins().values())
+        until("pins", self.pinned)
         program.kill()
         text = record.read_text(encoding="utf-8")
         record.write_text(text[:text.rindex("\n") + 1], encoding="utf-8")
@@ -190,10 +212,10 @@ class Users(RigTest):
         record.write_text(changed[:changed.rindex("\n") + 1], encoding="utf-8")
         done = run("fairlead-vcpu", "--replay", str(record), check=False)
         self.assertEqual(done.returncode, 1, "another plan was not noticed")
-        self.assertEqual(set(self.rig.pins().values()), {"0", "1"})
+        self.assertTrue(self.pinned())
         done = self.once("vcpu", "--restore")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(set(self.rig.pins().values()), {"0"})
+        self.assertEqual(self.pins(), {self.ANYWHERE})
 
     def test_what_a_pass_costs_with_eight_guests(self):
         programs = {kind: self.start(kind)[0] for kind in MANAGERS}

@@ -23,6 +23,28 @@ PATIENCE_S = 60
 MIB = 1 << 20
 
 
+def busy_share(seconds=1):
+    """Of all processors, whoever keeps them busy."""
+    def read():
+        with open("/proc/stat", encoding="ascii") as stat:
+            numbers = [int(word) for word in stat.readline().split()[1:9]]
+        return sum(numbers), numbers[3] + numbers[4]
+    total, idle = read()
+    time.sleep(seconds)
+    total_after, idle_after = read()
+    return 1 - (idle_after - idle) / (total_after - total)
+
+
+def await_quiet(patience_s, calm=0.1):
+    """Until the processors were left alone for three seconds, or patience ends; how busy they were
+    last.  Balance cannot be seen where others take what is left."""
+    end = time.monotonic() + patience_s
+    while True:
+        busy = max(busy_share() for _ in range(3))
+        if busy < calm or time.monotonic() > end:
+            return busy
+
+
 class Lacking(unittest.SkipTest):
     """The machine has not what a Rig needs: no failure of ours."""
 
@@ -33,6 +55,8 @@ def missing():
     lacking = [tool for tool in tools if not shutil.which(tool)]
     if not shutil.which("libvirtd", path=os.environ["PATH"] + ":/usr/sbin"):
         lacking.append("libvirtd")
+    if os.cpu_count() < 2:
+        lacking.append("a second processor")
     if os.geteuid() != 0:
         lacking.append("root (a libvirt daemon of our own)")
     return lacking
@@ -147,11 +171,20 @@ class Rig:
         return self
 
     def __exit__(self, *_):
+        try:
+            self.kill_programs()
+            if self.lab("down", "--name", "", check=False).returncode:  # the daemon is dead
+                self.start_daemon()
+                self.lab("down", "--name", "")
+        finally:
+            self.stop_daemon()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill_programs(self):
+        """Those that a test which failed has left."""
         for program in self.programs:
             program.kill()
-        self.lab("down", "--name", "", check=False)
-        self.stop_daemon()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.programs.clear()
 
     def start_daemon(self):
         done = run("fairlead-lab", "libvirtd", *self.private, check=False, env=self.env)
