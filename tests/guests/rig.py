@@ -24,18 +24,18 @@ MIB = 1 << 20
 
 
 def busy_share(seconds=1):
-    """Of all processors, whoever keeps them busy."""
+    """Of all processors, whoever keeps them busy; niced programs do not count, as they yield."""
     def read():
         with open("/proc/stat", encoding="ascii") as stat:
             numbers = [int(word) for word in stat.readline().split()[1:9]]
-        return sum(numbers), numbers[3] + numbers[4]
+        return sum(numbers), numbers[1] + numbers[3] + numbers[4]
     total, idle = read()
     time.sleep(seconds)
     total_after, idle_after = read()
     return 1 - (idle_after - idle) / (total_after - total)
 
 
-def await_quiet(patience_s, calm=0.1):
+def await_quiet(patience_s, calm=0.3):
     """Until the processors were left alone for three seconds, or patience ends; how busy they were
     last.  Balance cannot be seen where others take what is left."""
     end = time.monotonic() + patience_s
