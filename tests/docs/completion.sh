@@ -40,7 +40,8 @@ offers fairlead-service start --image i : images
 offers fairlead mon : monitor
 offers fairlead monitor m : memory
 offers fairlead-monitor vcpu --r : --rounds
-for name in fairlead fairlead-monitor fairlead-service fairlead-client fairlead-integrity ./bin/service; do
+for name in fairlead fairlead-service fairlead-client fairlead-integrity fairlead-monitor \
+  ./bin/service; do
   complete -p "$name" >/dev/null || failed=1
 done
 exit $failed

@@ -422,8 +422,9 @@ def machine():
 
 def written(result):
     load = " ".join(f"{one:.2f}" for one in os.getloadavg())
-    text = f"{result.title}\n{machine()}\nbusy before the load came: {100 * result.busy:.0f} % of " \
-           f"the processors; load average at the end: {load}\n"
+    text = f"{result.title}\n{machine()}\n" \
+           f"busy before the load came: {100 * result.busy:.0f} % of the processors (without niced " \
+           f"programs); load average at the end: {load}\n"
     for who, printed in result.printed:
         text += f"\n--- {who} ---\n{printed}"
     return text + f"\n--- judged ---\n{result.table()}"
