@@ -299,13 +299,11 @@ class Monitor {
         .member("monitor", watch_.name())
         .member("interval_s", options_.interval_s)
         .end_object();
-    if (const auto told = tell({}, line); !told) return apps::fail(kProgram, told.error());
+    if (const auto told = tell({}, line); !told) return failed(told.error());
     const auto interval_ns = static_cast<std::int64_t>(options_.interval_s * 1e9);
     const base::SystemClock clock;
     for (std::int64_t next_ns = clock.now_ns();;) {
-      if (const auto looked = look(hypervisor); !looked) {
-        return apps::fail(kProgram, looked.error());
-      }
+      if (const auto looked = look(hypervisor); !looked) return failed(looked.error());
       if (options_.rounds != 0 && rounds_ >= options_.rounds) break;
       // Late rounds are left out, not made up for.
       const std::int64_t now_ns = clock.now_ns();
@@ -313,10 +311,15 @@ class Monitor {
       if (!wait_until(next_ns, clock, signals)) break;
     }
     const auto ended = end();
-    return ended ? apps::kDone : apps::fail(kProgram, ended.error());
+    return ended ? apps::kDone : failed(ended.error());
   }
 
  private:
+  // What did not arrive on stdout is told at the program's end, once.
+  static int failed(const base::Error& error) {
+    return apps::flush_stdout() ? apps::fail(kProgram, error) : apps::kDone;
+  }
+
   // False: a signal asks to end.
   static bool wait_until(std::int64_t when_ns, const base::Clock& clock, daemon::Signals& signals) {
     for (;;) {
