@@ -28,7 +28,7 @@ std::vector<WatchedVcpu> vcpus_of(const Sample& sample, const CpuLoads& loads) {
     }
   }
   // By name, shorter ones first: aos_2 before aos_10.
-  std::ranges::stable_sort(vcpus, [](const WatchedVcpu& a, const WatchedVcpu& b) {
+  std::ranges::sort(vcpus, [](const WatchedVcpu& a, const WatchedVcpu& b) {
     const auto key = [](const WatchedVcpu& one) {
       return std::tuple(one.guest.size(), std::string_view(one.guest), one.vcpu);
     };

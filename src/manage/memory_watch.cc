@@ -11,7 +11,7 @@ namespace {
 template <typename Guest>
 void sort_by_name(std::vector<Guest>& guests) {
   // Shorter names first: aos_2 before aos_10.
-  std::ranges::stable_sort(guests, {}, [](const Guest& guest) {
+  std::ranges::sort(guests, {}, [](const Guest& guest) {
     return std::tuple(guest.name.size(), std::string_view(guest.name));
   });
 }

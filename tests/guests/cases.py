@@ -246,12 +246,12 @@ class MemoryCase(Case):
         """guest: load"""
         grow = "mem:rate=20M,limit=%dM,hold=%ds,free"
         if self.number == 1:
-            return {self.names[0]: grow % ((200, 3) if self.brief else (300, 10))}
+            return {self.names[0]: grow % ((150, 1) if self.brief else (300, 10))}
         if self.number == 2:
             return dict.fromkeys(self.names, grow % ((150, 3) if self.brief else (280, 10)))
         half = len(self.names) // 2
         early = grow % ((130, 2) if self.brief else (150, 6))
-        late = "mem:rate=8M,limit=%dM,hold=%ds,free" % ((200, 4) if self.brief else (250, 10))
+        late = "mem:rate=8M,limit=%dM,hold=%ds,free" % ((200, 2) if self.brief else (250, 10))
         return {name: early if i < half else late for i, name in enumerate(self.names)}
 
     @property
@@ -423,8 +423,8 @@ def machine():
 def written(result):
     load = " ".join(f"{one:.2f}" for one in os.getloadavg())
     text = f"{result.title}\n{machine()}\n" \
-           f"busy before the load came: {100 * result.busy:.0f} % of the processors (without niced " \
-           f"programs); load average at the end: {load}\n"
+           f"busy before the load came: {100 * result.busy:.0f} % of the processors, without " \
+           f"niced programs; load average at the end: {load}\n"
     for who, printed in result.printed:
         text += f"\n--- {who} ---\n{printed}"
     return text + f"\n--- judged ---\n{result.table()}"

@@ -41,13 +41,13 @@ class Cases(RigTest):
     def test_processors_in_each_case(self):
         for number in (1, 2, 3):
             with self.subTest(case=number):
-                self.judge(CpuCase(self.rig, number, 4, 1, 60).run(2, 11))
+                self.judge(CpuCase(self.rig, number, 4, 1, 30).run(2, 10))
 
     def test_memory_of_one_that_grows_and_frees(self):
-        self.judge(MemoryCase(self.rig, 1, 4, 2, True).run(2, 5))
+        self.judge(MemoryCase(self.rig, 1, 4, 2, True).run(2, 3))
 
     def test_memory_that_moves_from_two_to_two(self):
-        self.judge(MemoryCase(self.rig, 3, 4, 2, True).run(2, 5))
+        self.judge(MemoryCase(self.rig, 3, 4, 2, True).run(2, 3))
 
 
 class Users(RigTest):
