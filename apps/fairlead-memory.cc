@@ -30,9 +30,12 @@ std::uint64_t mib(std::uint64_t bytes) { return bytes / manage::kMiB; }
 class MemoryProgram final : public apps::ManagerProgram {
  public:
   explicit MemoryProgram(const manage::MemorySettings& settings)
-      : manager_(settings), period_s_(settings.stats_period_s) {}
+      : config_(apps::print_config(settings)),
+        manager_(settings),
+        period_s_(settings.stats_period_s) {}
 
   std::string name() const override { return "memory"; }
+  std::string config() const override { return config_; }
 
   void decide(const manage::Sample& sample) override { plan_ = manager_.decide(sample); }
 
@@ -131,6 +134,7 @@ class MemoryProgram final : public apps::ManagerProgram {
     return fmt::format("{} {} -> {}", target.uuid, target.from_bytes, target.to_bytes);
   }
 
+  const std::string config_;
   manage::MemoryManager manager_;
   std::uint32_t period_s_;
   manage::MemoryPlan plan_;
@@ -183,9 +187,9 @@ int main(int argc, char** argv) {
   app.add_flag("--print-config", print, "print the settings as a configuration file, and end");
   return apps::run(app, argc, argv, [&] {
     manage::MemorySettings settings;
-    if (!options.config.empty()) {
-      const auto read = apps::read_config(options.config, settings);
-      if (!read) return apps::fail(kProgram, read.error());
+    if (const auto loaded = apps::load_config({options.replay, options.config}, settings);
+        !loaded) {
+      return apps::fail(kProgram, loaded.error());
     }
     if (sizes.contains("--pool")) settings.pool_bytes = sizes["--pool"];
     if (sizes.contains("--reserve")) settings.reserve_bytes = sizes["--reserve"];

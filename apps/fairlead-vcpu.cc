@@ -26,9 +26,12 @@ constexpr const char* kProgram = "fairlead-vcpu";
 class VcpuProgram final : public apps::ManagerProgram {
  public:
   VcpuProgram(manage::CpuSettings settings, apps::OriginalMasks* originals)
-      : manager_(std::move(settings)), originals_(originals) {}
+      : config_(apps::print_config(settings)),
+        manager_(std::move(settings)),
+        originals_(originals) {}
 
   std::string name() const override { return "vcpu"; }
+  std::string config() const override { return config_; }
 
   void decide(const manage::Sample& sample) override {
     run_ids_.clear();
@@ -109,6 +112,7 @@ class VcpuProgram final : public apps::ManagerProgram {
     return hypervisor.pin(pin.uuid, pin.vcpu, manage::CpuSet::of({pin.pcpu}));
   }
 
+  const std::string config_;
   manage::CpuManager manager_;
   apps::OriginalMasks* originals_;
   manage::CpuPlan plan_;
@@ -149,9 +153,9 @@ int main(int argc, char** argv) {
   app.add_flag("--print-config", print, "print the settings as a configuration file, and end");
   return apps::run(app, argc, argv, [&] {
     manage::CpuSettings settings;
-    if (!options.config.empty()) {
-      const auto read = apps::read_config(options.config, settings);
-      if (!read) return apps::fail(kProgram, read.error());
+    if (const auto loaded = apps::load_config({options.replay, options.config}, settings);
+        !loaded) {
+      return apps::fail(kProgram, loaded.error());
     }
     if (!pcpus.empty()) settings.pcpus = *manage::CpuSet::parse(pcpus);
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;

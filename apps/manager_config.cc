@@ -2,6 +2,8 @@
 #include "apps/manager_config.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <fstream>
 #include <functional>
 #include <map>
 
@@ -9,6 +11,8 @@
 #include <toml++/toml.h>
 
 #include "base/file.h"
+#include "base/json.h"
+#include "manage/recording.h"
 
 namespace fairlead::apps {
 namespace {
@@ -16,9 +20,9 @@ namespace {
 constexpr std::size_t kMostBytes = std::size_t{4} * 1024 * 1024;
 constexpr double kMostMib = 1e9;
 
-base::Error wrong(const std::string& path, const toml::node& node, const std::string& why) {
+base::Error wrong(const std::string& origin, const toml::node& node, const std::string& why) {
   return {base::ErrorKind::kInvalid,
-          fmt::format("{} line {}: {}", path, node.source().begin.line, why)};
+          fmt::format("{} line {}: {}", origin, node.source().begin.line, why)};
 }
 
 // What one key may hold, and where it goes.
@@ -77,7 +81,7 @@ Setter flag(bool& to) {
   };
 }
 
-base::Status take(const std::string& path, const toml::table& table, const std::string& name,
+base::Status take(const std::string& origin, const toml::table& table, const std::string& name,
                   const Setters& setters, const std::vector<std::string>& others = {}) {
   for (const auto& [key, node] : table) {
     const std::string word(key.str());
@@ -85,44 +89,43 @@ base::Status take(const std::string& path, const toml::table& table, const std::
     if (setter == setters.end()) {
       // A key of the other manager is none of ours: one file may serve both.
       if (std::ranges::find(others, word) != others.end()) continue;
-      return base::fail(wrong(path, node, fmt::format("[{}] has no key '{}'", name, word)));
+      return base::fail(wrong(origin, node, fmt::format("[{}] has no key '{}'", name, word)));
     }
     if (auto set = setter->second(node); !set) {
-      return base::fail(wrong(path, node, fmt::format("{}: {}", word, set.error().message())));
+      return base::fail(wrong(origin, node, fmt::format("{}: {}", word, set.error().message())));
     }
   }
   return {};
 }
 
-base::Result<toml::table> parse(const std::string& path) {
-  FL_TRY(const std::string text, base::read_file(path, kMostBytes));
+base::Result<toml::table> parse(const std::string& text, const std::string& origin) {
   try {
-    return toml::parse(text, path);
+    return toml::parse(text, origin);
   } catch (const toml::parse_error& error) {
     return base::fail(
         base::ErrorKind::kInvalid,
-        fmt::format("{} line {}: {}", path, error.source().begin.line, error.description()));
+        fmt::format("{} line {}: {}", origin, error.source().begin.line, error.description()));
   }
 }
 
 // Calls `visit` for [guest."NAME"], hands [mine] to `setters` and passes over [other].
 base::Status walk(
-    const std::string& path, const std::string& mine, const std::string& other,
-    const Setters& setters,
+    const std::string& text, const std::string& origin, const std::string& mine,
+    const std::string& other, const Setters& setters,
     const std::function<base::Status(const std::string&, const toml::table&)>& visit) {
-  FL_TRY(const toml::table file, parse(path));
+  FL_TRY(const toml::table file, parse(text, origin));
   for (const auto& [key, node] : file) {
     const toml::table* table = node.as_table();
     const std::string name(key.str());
     if (table == nullptr || (name != mine && name != other && name != "guest")) {
       return base::fail(wrong(
-          path, node, fmt::format("'{}' is none of [vcpu], [memory], [guest.\"NAME\"]", name)));
+          origin, node, fmt::format("'{}' is none of [vcpu], [memory], [guest.\"NAME\"]", name)));
     }
-    if (name == mine) FL_TRY_STATUS(take(path, *table, name, setters));
+    if (name == mine) FL_TRY_STATUS(take(origin, *table, name, setters));
     if (name != "guest") continue;
     for (const auto& [guest, rule] : *table) {
       if (rule.as_table() == nullptr) {
-        return base::fail(wrong(path, rule, "[guest.\"NAME\"] is expected"));
+        return base::fail(wrong(origin, rule, "[guest.\"NAME\"] is expected"));
       }
       FL_TRY_STATUS(visit(std::string(guest.str()), *rule.as_table()));
     }
@@ -158,34 +161,68 @@ Setters keys(manage::MemorySettings& s) {
           {"stats_period_s", count(s.stats_period_s, 3600)}};
 }
 
+constexpr const char* manager_of(const manage::CpuSettings&) { return "vcpu"; }
+constexpr const char* manager_of(const manage::MemorySettings&) { return "memory"; }
+
+template <typename Settings>
+base::Status load(const ConfigSources& sources, Settings& settings) {
+  if (!sources.recording.empty()) {
+    std::ifstream in(sources.recording);
+    if (!in) return base::fail_errno(errno, "open the recording " + sources.recording);
+    auto config = manage::recorded_config(in, manager_of(settings));
+    if (!config) return base::fail(std::move(config).error().at("replay " + sources.recording));
+    FL_TRY_STATUS(parse_config(*config, "settings in " + sources.recording, settings));
+  }
+  if (sources.file.empty()) return {};
+  FL_TRY(const std::string text, base::read_file(sources.file, kMostBytes));
+  return parse_config(text, sources.file, settings);
+}
+
+// A guest's name as a TOML key; JSON's escapes are TOML's.
+std::string quoted_key(const std::string& name) {
+  std::string text;
+  base::JsonWriter(text).value(name);
+  return text;
+}
+
 double to_mib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / static_cast<double>(manage::kMiB);
 }
 
 }  // namespace
 
-base::Status read_config(const std::string& path, manage::CpuSettings& settings) {
-  return walk(path, "vcpu", "memory", keys(settings),
+base::Status parse_config(const std::string& text, const std::string& origin,
+                          manage::CpuSettings& settings) {
+  return walk(text, origin, "vcpu", "memory", keys(settings),
               [&](const std::string& guest, const toml::table& table) {
                 manage::GuestCpuRule& rule = settings.rules[guest];
                 return take(
-                    path, table, guest,
+                    origin, table, guest,
                     {{"leave_alone", flag(rule.leave_alone)}, {"pcpus", cpus(rule.allowed)}},
                     {"min_mib", "max_mib", "shares"});
               });
 }
 
-base::Status read_config(const std::string& path, manage::MemorySettings& settings) {
-  return walk(path, "memory", "vcpu", keys(settings),
+base::Status parse_config(const std::string& text, const std::string& origin,
+                          manage::MemorySettings& settings) {
+  return walk(text, origin, "memory", "vcpu", keys(settings),
               [&](const std::string& guest, const toml::table& table) {
                 manage::GuestMemoryRule& rule = settings.rules[guest];
-                return take(path, table, guest,
+                return take(origin, table, guest,
                             {{"leave_alone", flag(rule.leave_alone)},
                              {"min_mib", mib(rule.min_bytes)},
                              {"max_mib", mib(rule.max_bytes)},
                              {"shares", number(rule.shares, 1, 1e6)}},
                             {"pcpus"});
               });
+}
+
+base::Status load_config(const ConfigSources& sources, manage::CpuSettings& settings) {
+  return load(sources, settings);
+}
+
+base::Status load_config(const ConfigSources& sources, manage::MemorySettings& settings) {
+  return load(sources, settings);
 }
 
 std::string print_config(const manage::CpuSettings& s) {
@@ -197,7 +234,7 @@ std::string print_config(const manage::CpuSettings& s) {
       s.trigger, s.target, s.idle_points, s.best_factor, s.sibling_capacity, s.remote_gain,
       s.persistence, s.cooldown);
   for (const auto& [guest, rule] : s.rules) {
-    text += fmt::format("\n[guest.\"{}\"]\nleave_alone = {}\n", guest, rule.leave_alone);
+    text += fmt::format("\n[guest.{}]\nleave_alone = {}\n", quoted_key(guest), rule.leave_alone);
     if (!rule.allowed.empty()) text += fmt::format("pcpus = \"{}\"\n", rule.allowed.text());
   }
   return text;
@@ -212,9 +249,9 @@ std::string print_config(const manage::MemorySettings& s) {
       to_mib(s.max_bytes), to_mib(s.headroom_bytes), to_mib(s.step_down_bytes),
       to_mib(s.dead_band_bytes), s.growth_factor, s.idle_tax, s.stuck_intervals, s.stats_period_s);
   for (const auto& [guest, rule] : s.rules) {
-    text += fmt::format(
-        "\n[guest.\"{}\"]\nleave_alone = {}\nmin_mib = {}\nmax_mib = {}\nshares = {}\n", guest,
-        rule.leave_alone, to_mib(rule.min_bytes), to_mib(rule.max_bytes), rule.shares);
+    text += fmt::format("\n[guest.{}]\nleave_alone = {}\nmin_mib = {}\nmax_mib = {}\nshares = {}\n",
+                        quoted_key(guest), rule.leave_alone, to_mib(rule.min_bytes),
+                        to_mib(rule.max_bytes), rule.shares);
   }
   return text;
 }

@@ -11,7 +11,7 @@
 // A key that nobody knows, or a value of the wrong type or out of bounds, is an error that names
 // the line.
 //
-// Thread-safety: pure functions over the file.
+// Thread-safety: pure functions over the text or file.
 #pragma once
 
 #include <string>
@@ -22,10 +22,22 @@
 
 namespace fairlead::apps {
 
-base::Status read_config(const std::string& path, manage::CpuSettings& settings);
-base::Status read_config(const std::string& path, manage::MemorySettings& settings);
+// `origin` is what errors call the text.
+base::Status parse_config(const std::string& text, const std::string& origin,
+                          manage::CpuSettings& settings);
+base::Status parse_config(const std::string& text, const std::string& origin,
+                          manage::MemorySettings& settings);
 
-// The same as a file that would give these settings.
+// Where a run's settings stand; each later one overrides.
+struct ConfigSources {
+  std::string recording;  // of a run that is replayed: it had settings of its own
+  std::string file;       // --config
+};
+
+base::Status load_config(const ConfigSources& sources, manage::CpuSettings& settings);
+base::Status load_config(const ConfigSources& sources, manage::MemorySettings& settings);
+
+// A file that gives exactly these settings.
 std::string print_config(const manage::CpuSettings& settings);
 std::string print_config(const manage::MemorySettings& settings);
 

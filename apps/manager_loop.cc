@@ -68,13 +68,13 @@ class Loop {
     if (options_.record.empty()) return {};
     record_.open(options_.record, std::ios::trunc);
     if (!record_) return base::fail_errno(errno, "create the recording " + options_.record);
-    return write(manage::start_line(manager_.name()));
+    return write(manage::start_line(manager_.name(), manager_.config()));
   }
 
   int run(manage::Hypervisor& hypervisor, daemon::Signals& signals) {
     if (const auto opened = open_record(); !opened) return fail(program_, opened.error());
     if (options_.json()) {
-      std::puts(manage::start_line(manager_.name()).c_str());
+      std::puts(manage::start_line(manager_.name(), manager_.config()).c_str());
       std::fflush(stdout);
     }
     const auto interval_ns = static_cast<std::int64_t>(options_.interval_s * 1e9);
@@ -204,7 +204,7 @@ void add_manager_options(CLI::App& app, ManagerOptions& options) {
   app.add_option("--record", options.record, "write every sample and plan to this file")
       ->option_text("FILE");
   app.add_option("--replay", options.replay,
-                 "decide on a recording's samples and compare the plans")
+                 "decide on a recording's samples with its settings and compare the plans")
       ->option_text("FILE");
 }
 

@@ -41,6 +41,7 @@ class ManagerProgram {
  public:
   virtual ~ManagerProgram() = default;
   virtual std::string name() const = 0;
+  virtual std::string config() const = 0;  // its settings as a configuration file
 
   virtual void decide(const manage::Sample& sample) = 0;
 

@@ -133,6 +133,20 @@ base::Error bad_line(std::uint64_t line, const std::string& why) {
   return {base::ErrorKind::kCorrupt, fmt::format("line {}: {}", line, why)};
 }
 
+// The settings in a recording's first line.
+base::Result<std::string> config_of_start(const Json& json, std::uint64_t line,
+                                          const std::string& manager) {
+  if (json.at("version").get<int>() != kVersion) {
+    return base::fail(bad_line(line, "another version of recordings"));
+  }
+  const auto recorded = json.at("manager").get<std::string>();
+  if (recorded != manager) {
+    return base::fail(base::ErrorKind::kInvalid,
+                      fmt::format("this is a recording of '{}', not of '{}'", recorded, manager));
+  }
+  return json.value("config", std::string());
+}
+
 class Replay {
  public:
   Replay(std::string manager, const Decide& decide, const Undone& undone)
@@ -140,7 +154,12 @@ class Replay {
 
   base::Status take(const Json& json, std::uint64_t line) {
     const auto event = json.at("event").get<std::string>();
-    if (event == "start") return start(json, line);
+    if (event == "start") {
+      FL_TRY(const auto config, config_of_start(json, line, manager_));
+      (void)config;  // whoever decides has it
+      started_ = true;
+      return {};
+    }
     if (!started_) return base::fail(bad_line(line, "no start before it"));
     if (event == "sample") {
       decided_ = decide_(sample_from(json));
@@ -166,19 +185,6 @@ class Replay {
   std::uint64_t compared() const { return compared_; }
 
  private:
-  base::Status start(const Json& json, std::uint64_t line) {
-    if (json.at("version").get<int>() != kVersion) {
-      return base::fail(bad_line(line, "another version of recordings"));
-    }
-    const auto manager = json.at("manager").get<std::string>();
-    if (manager != manager_) {
-      return base::fail(base::ErrorKind::kInvalid,
-                        fmt::format("this is a recording of '{}', not of '{}'", manager, manager_));
-    }
-    started_ = true;
-    return {};
-  }
-
   const std::string manager_;
   const Decide& decide_;
   const Undone& undone_;
@@ -190,13 +196,14 @@ class Replay {
 
 }  // namespace
 
-std::string start_line(const std::string& manager) {
+std::string start_line(const std::string& manager, const std::string& config) {
   std::string line;
   base::JsonWriter(line)
       .begin_object()
       .member("event", "start")
       .member("version", kVersion)
       .member("manager", manager)
+      .member("config", config)
       .end_object();
   return line;
 }
@@ -244,6 +251,24 @@ std::string undone_line(const std::string& action) {
       .member("action", action)
       .end_object();
   return line;
+}
+
+base::Result<std::string> recorded_config(std::istream& in, const std::string& manager) {
+  std::uint64_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    if (line.empty()) continue;
+    try {
+      const Json json = Json::parse(line);
+      if (json.at("event").get<std::string>() != "start") {
+        return base::fail(bad_line(number, "no start before it"));
+      }
+      return config_of_start(json, number, manager);
+    } catch (const std::exception& error) {  // of nlohmann
+      return base::fail(bad_line(number, fmt::format("no recording: {}", error.what())));
+    }
+  }
+  return base::fail(base::ErrorKind::kCorrupt, "the recording is empty");
 }
 
 base::Result<std::uint64_t> replay(std::istream& in, const std::string& manager,

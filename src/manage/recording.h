@@ -2,13 +2,13 @@
 //
 // Recordings: every sample and every plan of a run, one JSON object a line.
 //
-//     {"event":"start","version":1,"manager":"vcpu"}
+//     {"event":"start","version":1,"manager":"vcpu","config":"[vcpu]\ntrigger = 0.05\n…"}
 //     {"event":"sample","at_ns":…,"pcpus":[…],"guests":[…],…}
 //     {"event":"plan","actions":["1b4e… 0 -> 3", …]}
 //     {"event":"undone","action":"1b4e… 0 -> 3"}     the call failed, or it was a dry run
 //
-// A sample read back equals the one that was written, so that a manager fed with it decides the
-// same.  What is read is untrusted text: every error names the line.
+// A sample read back equals the one that was written, so that a manager with the settings of the
+// start decides the same.  What is read is untrusted text: every error names the line.
 //
 // Thread-safety: none.
 #pragma once
@@ -24,10 +24,15 @@
 
 namespace fairlead::manage {
 
-std::string start_line(const std::string& manager);
+// `config`: the settings of the run, as a configuration file.
+std::string start_line(const std::string& manager, const std::string& config);
 std::string sample_line(const Sample& sample);
 std::string plan_line(const std::vector<std::string>& actions);
 std::string undone_line(const std::string& action);
+
+// What stands in the start: the settings of the run; empty in recordings that were made before
+// settings were recorded.  Errors as of replay().
+base::Result<std::string> recorded_config(std::istream& in, const std::string& manager);
 
 // Replays a recording: `decide` gets each sample and returns its actions, which are compared with
 // those that stand in the plan after it; `undone` gets those that were not carried out.  Returns

@@ -46,8 +46,8 @@ base::Result<std::uint64_t> replay_text(const std::string& text, std::vector<Sam
 
 TEST(Recording, ASampleReadBackIsTheSame) {
   std::vector<Sample> seen;
-  const std::string text =
-      start_line("vcpu") + "\n" + sample_line(rich_sample()) + "\n" + plan_line({"x"}) + "\n";
+  const std::string text = start_line("vcpu", "[vcpu]\n") + "\n" + sample_line(rich_sample()) +
+                           "\n" + plan_line({"x"}) + "\n";
   const auto compared = replay_text(text, seen, {"x"});
   ASSERT_TRUE(compared) << compared.error().message();
   EXPECT_EQ(*compared, 1U);
@@ -57,15 +57,15 @@ TEST(Recording, ASampleReadBackIsTheSame) {
 
 TEST(Recording, ADifferentPlanIsTold) {
   std::vector<Sample> seen;
-  const std::string text =
-      start_line("vcpu") + "\n" + sample_line(rich_sample()) + "\n" + plan_line({"x"}) + "\n";
+  const std::string text = start_line("vcpu", "[vcpu]\n") + "\n" + sample_line(rich_sample()) +
+                           "\n" + plan_line({"x"}) + "\n";
   const auto compared = replay_text(text, seen, {"y"});
   ASSERT_FALSE(compared);
   EXPECT_EQ(compared.error().message(), "line 3: the plan differs: recorded [x], now [y]");
 }
 
 TEST(Recording, TellsWhatWasNotDone) {
-  std::istringstream in(start_line("vcpu") + "\n" + sample_line(rich_sample()) + "\n" +
+  std::istringstream in(start_line("vcpu", "[vcpu]\n") + "\n" + sample_line(rich_sample()) + "\n" +
                         plan_line({"x"}) + "\n" + undone_line("x") + "\n");
   std::string undone;
   const auto compared = replay(
@@ -75,15 +75,35 @@ TEST(Recording, TellsWhatWasNotDone) {
   EXPECT_EQ(undone, "x");
 }
 
+TEST(Recording, HoldsTheSettingsOfItsRun) {
+  const std::string config = "[vcpu]\ntrigger = 0.07\n\n[guest.\"a \\\"b\\\"\"]\n";
+  std::istringstream in(start_line("vcpu", config) + "\n" + sample_line(rich_sample()) + "\n");
+  const auto recorded = recorded_config(in, "vcpu");
+  ASSERT_TRUE(recorded) << recorded.error().message();
+  EXPECT_EQ(*recorded, config);
+  std::istringstream old(R"({"event":"start","version":1,"manager":"vcpu"})");
+  EXPECT_EQ(recorded_config(old, "vcpu").value(), "") << "made before settings were recorded";
+}
+
+TEST(Recording, HasNoSettingsWhereItIsNone) {
+  for (const std::string& text :
+       std::vector<std::string>{"", "x", "[]", plan_line({}), start_line("memory", ""),
+                                R"({"event":"start","version":2,"manager":"vcpu"})",
+                                R"({"event":"start","version":1,"manager":"vcpu","config":7})"}) {
+    std::istringstream in(text);
+    EXPECT_FALSE(recorded_config(in, "vcpu")) << text;
+  }
+}
+
 TEST(Recording, RefusesWhatIsNone) {
   std::vector<Sample> seen;
   for (const std::string& text : std::vector<std::string>{
            "", "x", "{}", "[]", "null", R"({"event":"plan","actions":[]})",
            R"({"event":"start","version":2,"manager":"vcpu"})",
            R"({"event":"start","version":1,"manager":"memory"})",
-           start_line("vcpu") + "\n" + plan_line({}),
-           start_line("vcpu") + "\n" + R"({"event":"sample"})",
-           start_line("vcpu") + "\n" + sample_line(rich_sample()).substr(0, 200)}) {
+           start_line("vcpu", "[vcpu]\n") + "\n" + plan_line({}),
+           start_line("vcpu", "[vcpu]\n") + "\n" + R"({"event":"sample"})",
+           start_line("vcpu", "[vcpu]\n") + "\n" + sample_line(rich_sample()).substr(0, 200)}) {
     EXPECT_FALSE(replay_text(text, seen)) << text;
   }
   EXPECT_TRUE(seen.empty());

@@ -67,9 +67,9 @@ def records(path):
     return [json.loads(line) for line in whole]
 
 
-def replayed(program, path, *options):
+def replayed(program, path):
     """(sample, plan as JSON) of every look of a recording; the replay itself compares the plans."""
-    done = run(program, "--replay", str(path), "-o", "json", *options)
+    done = run(program, "--replay", str(path), "-o", "json")
     plans = [event for event in map(json.loads, done.stdout.splitlines())
              if event["event"] == "interval"]
     samples = [event for event in records(path) if event["event"] == "sample"]
@@ -296,7 +296,7 @@ class MemoryCase(Case):
             len(rounds) > seconds and all(size == sizes[0] for size in sizes)
 
     def judge(self, result, before, after):
-        looks = replayed(self.manager, self.record, *self.options)
+        looks = replayed(self.manager, self.record)
         rounds = self.rounds()
         self.judge_guests(result, looks, rounds)
         self.judge_kills(result, looks, before, after)

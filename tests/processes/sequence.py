@@ -34,6 +34,29 @@ class Sequence(House):
     def test_document_000_without_the_sandbox(self):
         self.whole("--no-sandbox")
 
+    def test_a_device_of_4096_byte_sectors(self):
+        """Each read is widened to whole sectors of the device; the client sees 512 bytes."""
+        backing = self.image("backing.img", sectors=16384, random=True)
+        device = self.loop_device(backing, sector_bytes=4096)
+        self.start("--image", device)
+        self.verify(self.spawn("client", 4, 2000), image=device, requests=2000)
+        self.verify(self.spawn("client", 4, 2000, "--pattern", "seq"), image=device, requests=2000)
+        self.stop()
+
+    def loop_device(self, backing, sector_bytes):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to make a loop device")
+        made = subprocess.run(["losetup", "--find", "--show", "--sector-size", str(sector_bytes),
+                               backing], capture_output=True, text=True, check=False)
+        if made.returncode:
+            self.skipTest("no loop device to be had: " + made.stderr.strip())
+        device = made.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", device], check=True)
+        name = os.path.basename(device)
+        with open(f"/sys/block/{name}/queue/logical_block_size", encoding="ascii") as file:
+            self.assertEqual(int(file.read()), sector_bytes)
+        return device
+
     def test_script_of_the_document(self):
         """The verbatim lines, with ./bin as the document has it."""
         os.symlink(PROGRAMS, self.path("bin"))
