@@ -44,10 +44,10 @@ class Cases(RigTest):
                 self.judge(CpuCase(self.rig, number, 4, 1, 30).run(2, 10))
 
     def test_memory_of_one_that_grows_and_frees(self):
-        self.judge(MemoryCase(self.rig, 1, 4, 2, True).run(2, 3))
+        self.judge(MemoryCase(self.rig, 1, 4, 2, True).run(2, 5))
 
     def test_memory_that_moves_from_two_to_two(self):
-        self.judge(MemoryCase(self.rig, 3, 4, 2, True).run(2, 3))
+        self.judge(MemoryCase(self.rig, 3, 4, 2, True).run(2, 5))
 
 
 class Users(RigTest):
