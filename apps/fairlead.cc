@@ -27,6 +27,7 @@ constexpr Verb kVerbs[] = {
     {"integrity", "compare what a client read with the image"},
     {"vcpu", "keep processors evenly loaded by pinning guests' vCPUs"},
     {"memory", "move memory among guests before they starve"},
+    {"monitor", "show what guests do with processors and memory"},
     {"guest", "make kernels and first file systems for small guests"},
     {"lab", "run small guests under libvirt and give them loads"},
     {"reproduce", "run a course document's cases again in simulation"},

@@ -4,7 +4,7 @@
 # To turn it on for programs that are not installed: source packaging/completion/fairlead.bash
 _fairlead_words() {
   case "$1" in
-    fairlead) echo "service client integrity vcpu memory guest lab reproduce --help --version" ;;
+    fairlead) echo "service client integrity vcpu memory monitor guest lab reproduce --help --version" ;;
     fairlead-service) echo "start stop status --name --config --print-config --help --version" ;;
     fairlead-service-start) echo "--image --cache-bytes --idle-timeout --poll --queue-depth
       --max-clients --max-slots --max-data --max-weight --engine --foreground --no-sandbox
@@ -18,6 +18,7 @@ _fairlead_words() {
       --restore --print-config --help --version" ;;
     fairlead-memory) echo "--uri --once --dry-run --explain --output --config --record --replay --pool
       --reserve --min --max --shares --print-config --help --version" ;;
+    fairlead-monitor) echo "vcpu memory --uri --rounds --output --log --pcpus --help --version" ;;
     fairlead-guest) echo "build headers lock --lock --cache --output --uml --headers --help
       --version" ;;
     fairlead-lab) echo "up ls load console down libvirtd --uri --name --output --vms --vcpus
@@ -49,7 +50,8 @@ _fairlead() {
   fi
   # zipf:S is one word to us, and several to bash, which splits at the colon.
   case "$before" in
-    --image | --config | --lock | --cache | --private | --record | --replay | --out) _fairlead_files "$word" ; return ;;
+    --image | --config | --lock | --cache | --private | --record | --replay | --log | --out)
+      _fairlead_files "$word" ; return ;;
     --accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$word") ; return ;;
     --engine) mapfile -t COMPREPLY < <(compgen -W "auto uring pool" -- "$word") ; return ;;
     --pattern)
@@ -66,7 +68,7 @@ _fairlead() {
 }
 
 complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-vcpu fairlead-memory \
-  fairlead-guest fairlead-lab fairlead-reproduce
+  fairlead-monitor fairlead-guest fairlead-lab fairlead-reproduce
 # The names in bin/, by their path only: `service` alone is Debian's.
 complete -F _fairlead ./bin/service ./bin/client ./bin/tool_for_integrity bin/service bin/client \
   bin/tool_for_integrity

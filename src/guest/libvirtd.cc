@@ -192,7 +192,9 @@ base::Status Libvirtd::write_configuration() const {
 
 bool Libvirtd::running() const {
   const auto process = recorded(folder_);
-  return process && process->open();
+  if (!process) return false;
+  const auto handle = process->open();
+  return handle && !ended(handle->get(), 0);  // killed, it has a number until it is buried
 }
 
 base::Status Libvirtd::start() const {
@@ -252,7 +254,7 @@ base::Result<bool> Libvirtd::stop() const {
   const auto process = recorded(folder_);
   if (!process) return false;
   const auto handle = process->open();
-  const bool alive = handle.has_value();
+  const bool alive = handle && !ended(handle->get(), 0);
   if (alive) {
     send_signal(handle->get(), SIGTERM);
     if (!ended(handle->get(), kStopMs)) {

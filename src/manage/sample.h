@@ -61,7 +61,7 @@ struct GuestSample {
 // One online processor of the host.
 struct PcpuSample {
   std::uint32_t cpu = 0;
-  std::uint64_t busy_ns = 0;  // everything but idle and iowait, guests included (/proc/stat)
+  std::uint64_t busy_ns = 0;  // everything but idle, iowait and nice; with guests (/proc/stat)
   std::uint32_t core = 0;     // the same for SMT siblings, different for all others
   std::uint32_t cache = 0;    // the same for those that share a last-level cache
   std::uint32_t node = 0;     // NUMA

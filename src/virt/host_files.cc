@@ -45,18 +45,25 @@ void for_each_line(std::string_view text, Visit&& visit) {
   }
 }
 
-// proc(5): user nice system idle iowait irq softirq steal; guest time is part of user and nice.
+// proc(5): user nice system idle iowait irq softirq steal guest guest_nice; guest time is part of
+// user and nice.  What runs niced takes what others leave, and is no reason to keep a guest away;
+// unless it is a guest itself.
 std::optional<std::uint64_t> busy_ticks(std::string_view line) {
+  constexpr int kNice = 1;
   constexpr int kIdle = 3;
   constexpr int kIoWait = 4;
   constexpr int kSteal = 7;
+  constexpr int kGuestNice = 9;
   std::uint64_t busy = 0;
+  std::uint64_t niced = 0;
   std::string_view word;
   int field = 0;
-  for (; field <= kSteal && next_word(line, word); ++field) {
+  for (; field <= kGuestNice && next_word(line, word); ++field) {
     const auto ticks = number(word);
     if (!ticks) return {};
-    if (field != kIdle && field != kIoWait) busy += *ticks;
+    if (field == kNice) niced = *ticks;
+    if (field == kGuestNice) busy += std::min(*ticks, niced);
+    if (field <= kSteal && field != kNice && field != kIdle && field != kIoWait) busy += *ticks;
   }
   return field > kIdle ? std::optional(busy) : std::nullopt;
 }

@@ -24,7 +24,8 @@ class HostFiles {
   // Other roots than "/" are for tests.
   explicit HostFiles(std::string root = "/") : root_(std::move(root)) {}
 
-  // Online processors by rising number; topology is read when they change.
+  // Online processors by rising number; topology is read when they change.  Niced processes are
+  // not busy: they leave the processor to a guest that wants it.
   base::Result<std::vector<manage::PcpuSample>> processors();
   base::Result<manage::HostMemory> memory() const;
 

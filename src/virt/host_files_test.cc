@@ -11,18 +11,18 @@
 namespace fairlead::virt {
 namespace {
 
-TEST(ParseStat, CountsAllButIdleAndWaiting) {
+TEST(ParseStat, CountsAllButIdleWaitingAndNiced) {
   const auto pcpus = parse_stat(
       "cpu  9 9 9 9 9 9 9 9 9 9\n"
-      "cpu1 1 2 4 1000 2000 8 16 32 5 5\n"
-      "cpu0 0 0 0 7 0 0 0 0 0 0\n"
+      "cpu1 1 5000 4 1000 2000 8 16 32 1 2\n"
+      "cpu0 0 0 0 7 0 0 0 0\n"
       "intr 5 6\n",
       100);
   ASSERT_TRUE(pcpus) << pcpus.error().message();
   ASSERT_EQ(pcpus->size(), 2U);
   EXPECT_EQ((*pcpus)[0].cpu, 0U);
   EXPECT_EQ((*pcpus)[0].busy_ns, 0U);
-  EXPECT_EQ((*pcpus)[1].busy_ns, 63U * 10'000'000) << "guest time is in user time already";
+  EXPECT_EQ((*pcpus)[1].busy_ns, 63U * 10'000'000) << "a niced guest counts, others do not";
 }
 
 TEST(ParseStat, RefusesOtherForms) {

@@ -272,7 +272,11 @@ base::Result<std::unique_ptr<LibvirtHypervisor>> LibvirtHypervisor::open(Libvirt
 
 base::Status LibvirtHypervisor::connect() {
   connection_.reset();
-  virConnectPtr connection = virConnectOpen(options_.uri.c_str());
+  virConnectPtr connection = nullptr;
+  if (options_.access != Access::kRead) connection = virConnectOpen(options_.uri.c_str());
+  if (connection == nullptr && options_.access != Access::kWrite) {
+    connection = virConnectOpenReadOnly(options_.uri.c_str());
+  }
   if (connection == nullptr) {
     return base::fail(base::Error(ErrorKind::kClosed, fmt::format("connect to libvirt at {}: {}",
                                                                   options_.uri, last_words()))

@@ -10,6 +10,7 @@
 // Thread-safety: none.  Ownership: the connection.  Errors: as manage/hypervisor.h says.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -19,10 +20,14 @@
 
 namespace fairlead::virt {
 
+// kRead changes nothing, and libvirt lets more users have it; kWriteIfPermitted falls back to it.
+enum class Access : std::uint8_t { kWrite, kRead, kWriteIfPermitted };
+
 struct LibvirtOptions {
   std::string uri = "qemu:///system";
   bool processors = true;  // sample vCPUs and their masks
   bool memory = true;      // sample balloons
+  Access access = Access::kWrite;
 };
 
 class LibvirtHypervisor final : public manage::Hypervisor {

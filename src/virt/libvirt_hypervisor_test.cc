@@ -65,6 +65,18 @@ TEST(LibvirtHypervisor, AGuestThatIsGoneIsNotFound) {
   EXPECT_EQ(hypervisor->set_stats_period(nobody, 1).error().kind(), ErrorKind::kNotFound);
 }
 
+TEST(LibvirtHypervisor, AReadOnlyConnectionSeesAndChangesNothing) {
+  auto hypervisor = LibvirtHypervisor::open({.uri = "test:///default", .access = Access::kRead});
+  ASSERT_TRUE(hypervisor) << hypervisor.error().message();
+  const auto sample = (*hypervisor)->sample();
+  ASSERT_TRUE(sample) << sample.error().message();
+  ASSERT_EQ(sample->guests.size(), 1U);
+  const std::string uuid = sample->guests[0].uuid;
+  EXPECT_EQ((*hypervisor)->pin(uuid, 0, CpuSet::of({0})).error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ((*hypervisor)->set_memory(uuid, 1 << 20).error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ((*hypervisor)->set_stats_period(uuid, 1).error().kind(), ErrorKind::kDenied);
+}
+
 TEST(LibvirtHypervisor, RefusesOtherHostsAndSaysWhoDoesNotAnswer) {
   for (const char* uri : {"qemu+ssh://host/system", "qemu://host/system", "test+tcp:///default"}) {
     EXPECT_EQ(LibvirtHypervisor::open({.uri = uri}).error().kind(), ErrorKind::kInvalid) << uri;

@@ -39,7 +39,11 @@ offers fairlead integrity s : sectors.7
 offers fairlead-service start --image i : images
 offers fairlead reproduce '' : 001 --out --seed --case --output --help --version
 offers fairlead-reproduce 001 --out i : images
-for name in fairlead fairlead-service fairlead-client fairlead-integrity ./bin/service; do
+offers fairlead mon : monitor
+offers fairlead monitor m : memory
+offers fairlead-monitor vcpu --r : --rounds
+for name in fairlead fairlead-service fairlead-client fairlead-integrity fairlead-monitor \
+  ./bin/service; do
   complete -p "$name" >/dev/null || failed=1
 done
 exit $failed

@@ -10,7 +10,6 @@ usage: guests.py CLASS[.test_name]     environment: FL_PROGRAMS, the folder of t
 import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,48 +18,7 @@ import tempfile
 import time
 import unittest
 
-PROGRAMS = pathlib.Path(os.environ["FL_PROGRAMS"])
-SKIPPED = 77  # what ctest takes for a skipped test
-PATIENCE_S = 60
-
-
-def missing():
-    """What these tests need and this machine has not; empty if all is there."""
-    tools = ["apt-get", "apt-cache", "dpkg-deb", "lz4", "sha256sum", "qemu-system-x86_64", "virsh"]
-    lacking = [tool for tool in tools if not shutil.which(tool)]
-    if not shutil.which("libvirtd", path=os.environ["PATH"] + ":/usr/sbin"):
-        lacking.append("libvirtd")
-    if os.geteuid() != 0:
-        lacking.append("root (a libvirt daemon of our own)")
-    return lacking
-
-
-def run(program, *words, check=True, **more):
-    done = subprocess.run([PROGRAMS / program, *words], capture_output=True, text=True,
-                          check=False, timeout=300, **more)
-    if check and done.returncode:
-        raise AssertionError(f"{program} {' '.join(words)}: {done.returncode}: {done.stderr}")
-    return done
-
-
-def build(*words):
-    done = run("fairlead-guest", "build", "-o", "json", *words, check=False)
-    if done.returncode and "apt" in done.stderr:
-        raise unittest.SkipTest("no packages to build a guest of: " + done.stderr.strip())
-    if done.returncode:
-        raise AssertionError(done.stderr)
-    return json.loads(done.stdout)
-
-
-def until(what, ready):
-    """Looks again until ready() gives something; the wait is for the guest, not for luck."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        value = ready()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"never came true: {what}")
+from rig import PATIENCE_S, PROGRAMS, RigTest, build, main, run, until
 
 
 class Image(unittest.TestCase):
@@ -110,36 +68,20 @@ class UserModeLinux(unittest.TestCase):
         self.assertEqual(last["loads"], "2")
 
 
-class Lab(unittest.TestCase):
+class Lab(RigTest):
     """One libvirt daemon for all tests, in a folder of its own; each test ends its guests."""
-
-    @classmethod
-    def setUpClass(cls):
-        build()
-        cls.folder = tempfile.mkdtemp(prefix="fl-lab-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        cls.env = {**os.environ, "FAIRLEAD_RUNTIME_DIR": f"{cls.folder}/run"}
-        cls.private = ["--private", f"{cls.folder}/libvirt"]
-        done = run("fairlead-lab", "libvirtd", *cls.private, check=False, env=cls.env)
-        if done.returncode:
-            if "ermitted" in done.stderr:
-                raise unittest.SkipTest("may not mount, so no libvirt daemon: " + done.stderr)
-            raise AssertionError(done.stderr)
-        cls.addClassCleanup(run, "fairlead-lab", "libvirtd", "--stop", *cls.private, env=cls.env)
-        cls.uri = done.stdout.strip()
 
     def setUp(self):
         self.addCleanup(self.lab, "down")
 
     def lab(self, *words, **more):
-        return run("fairlead-lab", *words, "--uri", self.uri, env=self.env, **more)
+        return self.rig.lab(*words, **more)
 
     def up(self, *words):
-        self.lab("up", "--accel", "tcg", "--memory", "128", "--max", "256", *words)
+        self.rig.up("--memory", "128", "--max", "256", *words)
 
     def virsh(self, *words):
-        return subprocess.run(["virsh", "-q", "-c", self.uri, *words], capture_output=True,
-                              text=True, check=True, timeout=PATIENCE_S).stdout
+        return self.rig.virsh(*words)
 
     def guests(self):
         return json.loads(self.lab("ls", "-o", "json").stdout)["guests"]
@@ -211,20 +153,20 @@ class Lab(unittest.TestCase):
         self.virsh("start", "aos_foreign")
         program = subprocess.Popen(
             [PROGRAMS / "fairlead-lab", "up", "--accel", "tcg", "--vms", "3", "--memory", "128",
-             "--max", "128", "--uri", self.uri], env=self.env, stderr=subprocess.DEVNULL)
+             "--max", "128", "--uri", self.rig.uri], env=self.rig.env, stderr=subprocess.DEVNULL)
         until("a first guest", lambda: "aos_1" in self.virsh("list", "--name"))
         os.kill(program.pid, signal.SIGKILL)
         program.wait()
-        self.assertTrue(list(pathlib.Path(f"{self.folder}/run/lab").iterdir()))
+        self.assertTrue(list(pathlib.Path(f"{self.rig.folder}/run/lab").iterdir()))
         # The daemon may still be starting what it was last asked for.
         until("only the foreign one", lambda: self.lab("down", check=False).returncode == 0 and
               self.virsh("list", "--all", "--name").split() == ["aos_foreign"])
-        self.assertEqual(list(pathlib.Path(f"{self.folder}/run/lab").iterdir()), [])
+        self.assertEqual(list(pathlib.Path(f"{self.rig.folder}/run/lab").iterdir()), [])
         self.virsh("destroy", "aos_foreign")
         self.virsh("undefine", "aos_foreign")
 
     def foreign_domain(self):
-        path = f"{self.folder}/foreign.xml"
+        path = f"{self.rig.folder}/foreign.xml"
         pathlib.Path(path).write_text(
             "<domain type='qemu'><name>aos_foreign</name><memory unit='MiB'>16</memory>"
             "<os><type arch='x86_64' machine='pc'>hvm</type></os></domain>", encoding="ascii")
@@ -244,20 +186,5 @@ class Lab(unittest.TestCase):
         self.assertIsNotNone(until("an answer again", self.report))
 
 
-def main():
-    lacking = missing()
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    if wanted.startswith("Lab") or lacking and "apt-get" in lacking:
-        if lacking:
-            print("skipped: missing here: " + ", ".join(lacking))
-            return SKIPPED
-    program = unittest.main(exit=False, verbosity=2)
-    if program.result.skipped:
-        for _, why in program.result.skipped:
-            print("skipped: " + why)
-        return SKIPPED
-    return 0 if program.result.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["Lab"]))
