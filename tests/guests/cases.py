@@ -147,11 +147,14 @@ class CpuCase(Case):
     # Of eight guests, and of four: processors to begin with, and the fewest moves to balance.
     PLACES = {8: {1: ([0] * 8, 4), 2: ([0] * 6 + [1] * 2, 2), 3: ([0, 1] * 4, 0)},
               4: {1: ([0] * 4, 2), 2: ([0] * 3 + [1], 1), 3: ([0, 1] * 2, 0)}}
-    # Together they leave room on two processors: emulated, a step takes several times as long.
-    SHAPES = {8: "cpu:light", 4: "cpu:equal"}
+    # Closed loads as document 001 has them, that together leave room on two processors; but of
+    # fewer and longer rounds.  An emulated guest's timers are its emulator's work: 2000 sleeps a
+    # second and guest, as with cpu:light, keep a thread that is no vCPU a fifth of its time busy.
+    SHAPES = {8: "cpu:steps=2000000,sleep=20ms", 4: "cpu:steps=4000000,sleep=15ms"}
 
-    def __init__(self, rig, number, guests, interval, patience_s):
+    def __init__(self, rig, number, guests, interval, patience_s, slack=0):
         super().__init__(rig, number, interval)
+        self.slack = slack  # intervals and pins beyond the goals, where a run is short
         self.guests = guests
         self.patience_s = patience_s  # to wait for others to leave the processors alone
         self.places, self.fewest = self.PLACES[guests][number]
@@ -189,8 +192,8 @@ class CpuCase(Case):
         steady = [one for one in rounds
                   if one["at_ns"] - one["elapsed_ns"] >= max(settled_ns, self.loaded * 1e9)]
         seen = sum(one["pin_changes"] for one in rounds)
-        most = self.fewest + (1 if self.fewest else 0) + (2 if plans > 1 else 0)
-        limit = 2 if self.fewest else 1
+        most = self.fewest + (1 if self.fewest else 0) + (2 if plans > 1 else 0) + self.slack
+        limit = (2 if self.fewest else 1) + self.slack
         result.add("intervals until balance", str(last + 1), f"at most {limit}", last + 1 <= limit)
         result.add("pin changes", str(pins), f"at most {most}", pins <= most)
         result.add("pin changes that the monitor saw", str(seen), str(pins), seen == pins)
@@ -222,7 +225,7 @@ class CpuCase(Case):
                    if one["balanced"] or balanced(*spread([pcpu["usage"] + pcpu["foreign"]
                                                            for pcpu in one["pcpus"]])))
         result.add("balanced rounds after the last change", f"{good} of {len(steady)}",
-                   "nine in ten", good >= 0.9 * len(steady))
+                   "nine in ten, or all but one", good >= min(0.9 * len(steady), len(steady) - 1))
         counts = collections.Counter(vcpu["allowed"] for vcpu in steady[-1]["vcpus"])
         text = " ".join(f"{counts[cpu]} on {cpu}" for cpu in sorted(counts))
         half = self.guests // 2

@@ -23,7 +23,12 @@ def looks(record):
 
 
 class Cases(RigTest):
-    """The document's cases with four guests, for as long as it takes to see what happens."""
+    """The document's cases with four guests, for as long as it takes to see what happens.
+
+    So short a run on whatever machine sees others' work, too: a case that misses a goal is run
+    again, and a goal has a little slack.  The full form (cpu/test/run) has neither."""
+
+    TRIES = 3
 
     @classmethod
     def setUpClass(cls):
@@ -33,21 +38,24 @@ class Cases(RigTest):
     def setUp(self):
         self.addCleanup(self.rig.kill_programs)
 
-    def judge(self, result):
-        print(f"\n{result.title}\n{result.table()}", flush=True)
-        if not result.met:
-            self.fail("\n".join(f"--- {who} ---\n{text}" for who, text in result.printed))
+    def judge(self, run):
+        for _ in range(self.TRIES):
+            result = run()
+            print(f"\n{result.title}\n{result.table()}", flush=True)
+            if result.met:
+                return
+        self.fail("\n".join(f"--- {who} ---\n{text}" for who, text in result.printed))
 
     def test_processors_in_each_case(self):
         for number in (1, 2, 3):
             with self.subTest(case=number):
-                self.judge(CpuCase(self.rig, number, 4, 1, 30).run(2, 10))
+                self.judge(lambda: CpuCase(self.rig, number, 4, 1, 30, slack=1).run(2, 10))
 
     def test_memory_of_one_that_grows_and_frees(self):
-        self.judge(MemoryCase(self.rig, 1, 4, 2, True).run(2, 5))
+        self.judge(lambda: MemoryCase(self.rig, 1, 4, 2, True).run(2, 5))
 
     def test_memory_that_moves_from_two_to_two(self):
-        self.judge(MemoryCase(self.rig, 3, 4, 2, True).run(2, 5))
+        self.judge(lambda: MemoryCase(self.rig, 3, 4, 2, True).run(2, 5))
 
 
 class Users(RigTest):
