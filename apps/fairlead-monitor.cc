@@ -3,13 +3,8 @@
 // fairlead monitor: what the guests of this host do, round by round, as document 001's monitor.py
 // prints it.  It reads; the one thing it sets is the statistics period of a guest that does not
 // report, where its connection may.
-#include <poll.h>
-
-#include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -19,7 +14,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
-#include "base/clock.h"
+#include "apps/rounds.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "daemon/signals.h"
@@ -36,7 +31,6 @@ using base::JsonWriter;
 constexpr const char* kProgram = "fairlead-monitor";
 constexpr double kVcpuSeconds = 1;
 constexpr double kMemorySeconds = 2;
-constexpr double kMostSeconds = 3600;
 constexpr std::uint32_t kStatsPeriod = 1;
 
 struct MonitorOptions {
@@ -300,15 +294,10 @@ class Monitor {
         .member("interval_s", options_.interval_s)
         .end_object();
     if (const auto told = tell({}, line); !told) return failed(told.error());
-    const auto interval_ns = static_cast<std::int64_t>(options_.interval_s * 1e9);
-    const base::SystemClock clock;
-    for (std::int64_t next_ns = clock.now_ns();;) {
+    for (apps::Rounds rounds(options_.interval_s, signals);;) {
       if (const auto looked = look(hypervisor); !looked) return failed(looked.error());
       if (options_.rounds != 0 && rounds_ >= options_.rounds) break;
-      // Late rounds are left out, not made up for.
-      const std::int64_t now_ns = clock.now_ns();
-      next_ns = std::max(next_ns + interval_ns, now_ns + interval_ns / 2);
-      if (!wait_until(next_ns, clock, signals)) break;
+      if (!rounds.await_next()) break;
     }
     const auto ended = end();
     return ended ? apps::kDone : failed(ended.error());
@@ -318,19 +307,6 @@ class Monitor {
   // What did not arrive on stdout is told at the program's end, once.
   static int failed(const base::Error& error) {
     return apps::flush_stdout() ? apps::fail(kProgram, error) : apps::kDone;
-  }
-
-  // False: a signal asks to end.
-  static bool wait_until(std::int64_t when_ns, const base::Clock& clock, daemon::Signals& signals) {
-    for (;;) {
-      const std::int64_t left_ns = when_ns - clock.now_ns();
-      pollfd waiting{.fd = signals.fd(), .events = POLLIN, .revents = 0};
-      const auto left_ms = std::max<std::int64_t>(0, (left_ns + 999'999) / base::kNanosPerMilli);
-      ::poll(&waiting, 1, static_cast<int>(left_ms));
-      const daemon::Wish wish = signals.next();
-      if (wish == daemon::Wish::kDrain || wish == daemon::Wish::kForce) return false;
-      if (clock.now_ns() >= when_ns) return true;
-    }
   }
 
   base::Status look(manage::Hypervisor& hypervisor) {
@@ -408,16 +384,9 @@ int monitor(const MonitorOptions& options, Watch& watch, virt::LibvirtOptions li
 CLI::App* add_verb(CLI::App& app, const char* name, const char* purpose, MonitorOptions& options,
                    double otherwise) {
   auto* verb = app.add_subcommand(name, purpose);
-  const auto check = [](const std::string& text) {
-    char* end = nullptr;
-    const double seconds = std::strtod(text.c_str(), &end);
-    const bool fine = !text.empty() && *end == '\0' && seconds >= 0.1 && seconds <= kMostSeconds;
-    return fine ? std::string()
-                : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
-  };
   verb->add_option("interval", options.interval_s,
                    fmt::format("seconds from one look to the next [{}]", otherwise))
-      ->check(CLI::Validator(check, "SECONDS"));
+      ->check(apps::accepts_interval());
   verb->add_option("--uri", options.uri, "of libvirt on this host")->capture_default_str();
   verb->add_option("--rounds", options.rounds, "end after so many [at SIGINT or SIGTERM]")
       ->option_text("N")

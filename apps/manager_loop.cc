@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/manager_loop.h"
 
-#include <poll.h>
-
-#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <memory>
@@ -11,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
-#include "base/clock.h"
+#include "apps/rounds.h"
 #include "daemon/signals.h"
 #include "manage/recording.h"
 
@@ -19,8 +16,6 @@ namespace fairlead::apps {
 namespace {
 
 using base::ErrorKind;
-
-constexpr double kMostSeconds = 3600;
 
 std::string time_of_day() {
   const std::time_t now = std::time(nullptr);
@@ -77,38 +72,20 @@ class Loop {
       std::puts(manage::start_line(manager_.name(), manager_.config()).c_str());
       std::fflush(stdout);
     }
-    const auto interval_ns = static_cast<std::int64_t>(options_.interval_s * 1e9);
-    const base::SystemClock clock;
-    std::int64_t next_ns = clock.now_ns();
+    Rounds rounds(options_.interval_s, signals);
     // A load is known from the second look on, so "once" is two of them.
     for (int passes_left = options_.once ? 2 : -1; passes_left != 0; passes_left -= 1) {
       if (const auto passed = pass(hypervisor, passes_left == 2); !passed) {
         return fail(program_, passed.error());
       }
       if (passes_left == 1) break;
-      // Late passes are left out, not made up for.
-      const std::int64_t now_ns = clock.now_ns();
-      next_ns = std::max(next_ns + interval_ns, now_ns + interval_ns / 2);
-      if (!wait_until(next_ns, clock, signals)) break;
+      if (!rounds.await_next()) break;
     }
     if (options_.json()) std::puts(R"({"event":"end"})");
     return kDone;
   }
 
  private:
-  // False: a signal asks to end.
-  static bool wait_until(std::int64_t when_ns, const base::Clock& clock, daemon::Signals& signals) {
-    for (;;) {
-      const std::int64_t left_ns = when_ns - clock.now_ns();
-      pollfd waiting{.fd = signals.fd(), .events = POLLIN, .revents = 0};
-      const auto left_ms = std::max<std::int64_t>(0, (left_ns + 999'999) / base::kNanosPerMilli);
-      ::poll(&waiting, 1, static_cast<int>(left_ms));
-      const daemon::Wish wish = signals.next();
-      if (wish == daemon::Wish::kDrain || wish == daemon::Wish::kForce) return false;
-      if (clock.now_ns() >= when_ns) return true;
-    }
-  }
-
   // An error ends the program; what may pass is told and survived.
   base::Status pass(manage::Hypervisor& hypervisor, bool only_look) {
     auto sample = hypervisor.sample();
@@ -182,16 +159,7 @@ class Loop {
 
 void add_manager_options(CLI::App& app, ManagerOptions& options) {
   app.add_option("interval", options.interval_s, "seconds from one look to the next")
-      ->check(CLI::Validator(
-          [](const std::string& text) {
-            char* end = nullptr;
-            const double seconds = std::strtod(text.c_str(), &end);
-            const bool fine =
-                !text.empty() && *end == '\0' && seconds >= 0.1 && seconds <= kMostSeconds;
-            return fine ? std::string()
-                        : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
-          },
-          "SECONDS"));
+      ->check(accepts_interval());
   app.add_option("--uri", options.uri, "of libvirt on this host")->capture_default_str();
   app.add_flag("--once", options.once, "look twice, act once, end");
   app.add_flag("--dry-run", options.dry_run, "say what would be done, do nothing");

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rounds: what a program that looks every so many seconds waits for between two looks; and how such
+// an interval is given on a command line.
+//
+// A late round is left out, not made up for.  SIGTERM and SIGINT end it between two rounds.
+//
+// Thread-safety: none.
+#pragma once
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "daemon/signals.h"
+
+namespace fairlead::apps {
+
+class Rounds {
+ public:
+  // The first round is now.
+  Rounds(double interval_s, daemon::Signals& signals)
+      : interval_ns_(static_cast<std::int64_t>(interval_s * 1e9)),
+        signals_(signals),
+        next_ns_(clock_.now_ns()) {}
+
+  // Returns when the next one is due.  False: a signal asks to end.
+  bool await_next() {
+    const std::int64_t now_ns = clock_.now_ns();
+    next_ns_ = std::max(next_ns_ + interval_ns_, now_ns + interval_ns_ / 2);
+    for (;;) {
+      const std::int64_t left_ns = next_ns_ - clock_.now_ns();
+      pollfd waiting{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
+      const auto left_ms = std::max<std::int64_t>(0, (left_ns + 999'999) / base::kNanosPerMilli);
+      ::poll(&waiting, 1, static_cast<int>(left_ms));
+      const daemon::Wish wish = signals_.next();
+      if (wish == daemon::Wish::kDrain || wish == daemon::Wish::kForce) return false;
+      if (clock_.now_ns() >= next_ns_) return true;
+    }
+  }
+
+ private:
+  const base::SystemClock clock_;
+  const std::int64_t interval_ns_;
+  daemon::Signals& signals_;
+  std::int64_t next_ns_;
+};
+
+// Seconds from 0.1 to an hour.
+inline CLI::Validator accepts_interval() {
+  constexpr double kLeast = 0.1;
+  constexpr double kMost = 3600;
+  return CLI::Validator(
+      [](const std::string& text) {
+        char* end = nullptr;
+        const double seconds = std::strtod(text.c_str(), &end);
+        const bool fine = !text.empty() && *end == '\0' && seconds >= kLeast && seconds <= kMost;
+        return fine ? std::string()
+                    : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
+      },
+      "SECONDS");
+}
+
+}  // namespace fairlead::apps
