@@ -55,15 +55,15 @@ class UserModeLinux(unittest.TestCase):
             done = subprocess.run(
                 [image["kernel"], "mem=128M", "initrd=" + image["initramfs"], "con=null",
                  "con0=null,fd:1", "ssl=null", "quiet", f"uml_dir={folder}",
-                 "fairlead.load=cpu:light;mem:limit=16M,rate=64M", "fairlead.report=500",
-                 "fairlead.seconds=2"],
+                 "fairlead.load=cpu:light;mem:limit=4M,rate=64M", "fairlead.report=500",
+                 "fairlead.seconds=3"],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 timeout=PATIENCE_S, check=False, env={**os.environ, "TMPDIR": folder})
         lines = [line for line in done.stdout.decode(errors="replace").splitlines()
                  if line.startswith("fairlead-report ")]
         self.assertTrue(lines, done.stdout)
         last = dict(pair.split("=") for pair in lines[-1].split()[1:])
-        self.assertEqual(last["memory_kib"], str(16 * 1024))
+        self.assertEqual(last["memory_kib"], str(4 * 1024))
         self.assertGreater(int(last["rounds"]), 10)
         self.assertEqual(last["loads"], "2")
 
