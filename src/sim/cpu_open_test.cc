@@ -61,7 +61,8 @@ TEST(CpuOpen, SettlesWhenThePilesAreWorkedOff) {
         "open loads of %.0f %% on average, after %u intervals: pins in %u of %ju worlds, at "
         "most %u\n",
         60 * one.scale, one.first, restless, kWorlds, most);
-    EXPECT_LE(restless * 1000, kWorlds * one.per_mille);
+    // One more where a sanitizer's few worlds make any share coarse.
+    EXPECT_LE(restless * 1000, kWorlds * one.per_mille + 1000);
   }
 }
 
