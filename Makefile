@@ -12,7 +12,7 @@ all:                            ## build the products into bin/ (build packages 
 	@cmake --build build/release -j$(JOBS)
 
 demo: ; @scripts/demo           ## install what is missing, build, serve, measure, verify, plot
-check: ; @scripts/check         ## install what the tests need, then run them all (ten minutes)
+check: ; @scripts/check         ## install what the tests need, then run them all (20 minutes up)
 check-long: ; @scripts/check --long  ## also the suites labelled long, which take far longer
 bench: ; @scripts/bench         ## measure against the peers; JSON and plots in bench-out/
 fuzz: ; @scripts/fuzz           ## fuzz every target for FUZZ_SECONDS (default 30) each

@@ -15,22 +15,14 @@
 #include "base/clock.h"
 #include "manage/fewest_moves.h"
 #include "sim/cpu_trial.h"
+#include "sim/testing_worlds.h"
 
 namespace fairlead::sim {
 namespace {
 
 using manage::CpuSet;
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FL_SLOW_BUILD 1
-#endif
-#endif
-#ifdef FL_SLOW_BUILD
-constexpr std::uint64_t kWorlds = 300;
-#else
-constexpr std::uint64_t kWorlds = 10'000;
-#endif
+constexpr std::uint64_t kWorlds = worlds(10'000, 300);
 
 manage::Sample now(CpuWorld& world) { return *world.sample(); }
 

@@ -9,20 +9,12 @@
 
 #include "base/random.h"
 #include "sim/cpu_trial.h"
+#include "sim/testing_worlds.h"
 
 namespace fairlead::sim {
 namespace {
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FL_SLOW_BUILD 1
-#endif
-#endif
-#ifdef FL_SLOW_BUILD
-constexpr std::uint64_t kWorlds = 60;
-#else
-constexpr std::uint64_t kWorlds = 600;
-#endif
+constexpr std::uint64_t kWorlds = worlds(600, 60);
 
 // Pins in `last` intervals after `first` ones; all loads run from the beginning, unpinned by plan.
 std::uint32_t late_pins(std::uint64_t seed, double scale, std::uint32_t first, std::uint32_t last) {
@@ -61,8 +53,7 @@ TEST(CpuOpen, SettlesWhenThePilesAreWorkedOff) {
         "open loads of %.0f %% on average, after %u intervals: pins in %u of %ju worlds, at "
         "most %u\n",
         60 * one.scale, one.first, restless, kWorlds, most);
-    // One more where a sanitizer's few worlds make any share coarse.
-    EXPECT_LE(restless * 1000, kWorlds * one.per_mille + 1000);
+    EXPECT_LE(restless * 1000, kWorlds * one.per_mille + 1000 * kSpareWorlds);
   }
 }
 

@@ -16,22 +16,14 @@
 #include "manage/cpu_manager.h"
 #include "manage/placement.h"
 #include "sim/cpu_trial.h"
+#include "sim/testing_worlds.h"
 
 namespace fairlead::sim {
 namespace {
 
 using manage::CpuSet;
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FL_SLOW_BUILD 1
-#endif
-#endif
-#ifdef FL_SLOW_BUILD
-constexpr std::uint64_t kWorlds = 10;
-#else
-constexpr std::uint64_t kWorlds = 200;
-#endif
+constexpr std::uint64_t kWorlds = worlds(200, 10);
 constexpr std::int64_t kSecond = 1'000'000'000;
 
 // Guests of one vCPU with steady closed loads.
@@ -178,9 +170,8 @@ TEST(CpuOptimum, VcpusWaitHardlyLongerThanInTheBestPlacement) {
       "most even in %u, of the least in %u of %u, worst %.3f\n",
       ours / most_even, ours / least, above_even, above, judged, worst);
   EXPECT_LE(ours, 1.02 * least);
-  // One more where a sanitizer's few worlds make any share coarse.
-  EXPECT_LE(above * 20, judged + 20);
-  EXPECT_LE(above_even * 50, judged + 50);
+  EXPECT_LE(above * 20, judged + 20 * kSpareWorlds);
+  EXPECT_LE(above_even * 50, judged + 50 * kSpareWorlds);
 }
 
 Guests random_topology(std::uint64_t seed, std::uint32_t threads_per_core, std::uint32_t nodes) {
@@ -239,7 +230,7 @@ TEST(CpuOptimum, SmtAndNumaWorldsGetDoneWhatTheBestPlacementDoes) {
         topology.name, ours / most, worst, simple / most, simple_worst, restless, kWorlds / 2);
     EXPECT_GE(ours, topology.least * most);
     EXPECT_GE(worst, topology.least_worst);
-    EXPECT_LE(restless * 20, kWorlds / 2 + 20);
+    EXPECT_LE(restless * 20, kWorlds / 2 + 20 * kSpareWorlds);
   }
 }
 
