@@ -8,20 +8,10 @@
 
 #include <gtest/gtest.h>
 
+#include "base/sanitizers.h"
+
 namespace fairlead::base {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
 
 TEST(MemoryRoom, IsSomeAndNotMoreThanTheMachineHas) {
   struct sysinfo info{};

@@ -67,18 +67,14 @@ RunEnd Service::run() {
       continue;
     }
     const bool at_rest = fair_.in_flight() == 0 && (fair_.pending() == 0 || drained_long_enough());
-    if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) ||
-        (state_ == State::kServing && idle_.expired())) {
-      break;
-    }
+    if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) || idled()) break;
     if (!std::exchange(polling_, true)) poll_.begin();
     if (poll_.again()) continue;
     polling_ = false;
     if (rest()) poll_.slept();
   }
-  const bool idled = state_ == State::kServing;
   orders_.close(collect());
-  if (idled) return RunEnd::kIdle;
+  if (state_ == State::kServing) return RunEnd::kIdle;
   return state_ == State::kHalted ? RunEnd::kHalted : RunEnd::kDrained;
 }
 
@@ -204,6 +200,7 @@ int Service::take_from(ClientIndex index) {
   } else if (count > 0) {
     seat.empty_looks = 0;
     idle_.touch(now_ns_);
+    asked_ = true;
     totals_.requests += static_cast<std::uint64_t>(count);
     for (int i = 0; i < count; ++i) accept(index, slots[i]);
   }
@@ -248,6 +245,12 @@ void Service::identify(ClientPort& port, std::uint32_t slot) {
     geometry.operations |= 1U << static_cast<unsigned>(op);
   }
   std::memcpy(port.data(slot), &geometry, sizeof geometry);
+}
+
+// The limit counts from when we last ran out of work: the time noted with a request is that of the
+// look that found it, and we may have been stopped for long in between.
+bool Service::idled() const noexcept {
+  return state_ == State::kServing && !asked_ && idle_.expired();
 }
 
 bool Service::drained_long_enough() const noexcept {
@@ -369,6 +372,7 @@ bool Service::rest() {
   if (state_ == State::kServing && !arm_all()) return false;
   if (orders_.waiting()) return false;
   place();
+  if (std::exchange(asked_, false)) idle_.touch();
   reads_.engine().wait(idle_.remaining_ns());
   return true;
 }

@@ -100,6 +100,7 @@ class Service {
   int take_from(disk::ClientIndex index);
   void accept(disk::ClientIndex index, std::uint32_t slot);
   void identify(ClientPort& port, std::uint32_t slot);
+  bool idled() const noexcept;
   bool drained_long_enough() const noexcept;
   bool dispatch();
   bool reap();
@@ -126,6 +127,7 @@ class Service {
   const Events events_;
 
   daemon::IdleLimit idle_;  // since the last request
+  bool asked_ = false;      // for something, since we last slept
 
   // Belong to the service thread.
   ReadPath reads_;

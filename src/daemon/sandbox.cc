@@ -11,14 +11,7 @@
 #include <filesystem>
 #include <memory>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FL_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define FL_SANITIZED 1
-#endif
-#endif
+#include "base/sanitizers.h"
 
 namespace fairlead::daemon {
 namespace {
@@ -27,12 +20,6 @@ using base::ErrorKind;
 using base::fail;
 using base::Result;
 using base::Status;
-
-#ifdef FL_SANITIZED
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr std::uint64_t kWriting = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
 
@@ -152,7 +139,7 @@ Result<SandboxReport> enter_sandbox(const SandboxOptions& options) {
     report.notices.emplace_back("PR_SET_DUMPABLE is refused");
   }
   if (!options.filter) return report;
-  if (kSanitized) {
+  if (base::kSanitized) {
     report.notices.emplace_back("no system call filter: this is a sanitizer build");
     return report;
   }

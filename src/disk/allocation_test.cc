@@ -3,12 +3,8 @@
 // What this module allocates: all of it at the start, and of a cache no more than its budget.  The
 // program's operator new counts what it is asked for.  ThreadSanitizer brings its own and lets no
 // program replace it: there this file is empty, the other builds run it.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define FL_OPERATOR_NEW_IS_TAKEN
-#endif
-#endif
-#ifndef FL_OPERATOR_NEW_IS_TAKEN
+#include "base/sanitizers.h"
+#ifndef FL_THREAD_SANITIZED
 
 #include <cstdlib>
 #include <new>
@@ -103,4 +99,4 @@ TEST(Allocation, MissesPassTheTableWithoutAny) {
 }  // namespace
 }  // namespace fairlead::disk
 
-#endif  // FL_OPERATOR_NEW_IS_TAKEN
+#endif  // FL_THREAD_SANITIZED

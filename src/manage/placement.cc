@@ -38,12 +38,12 @@ void consider_pair(const PlacementState& state, std::uint32_t p, std::uint32_t q
   for (const std::uint32_t a : state.on(p)) {
     if (!may_move(state, a)) continue;
     const double load = items[a].demand;
-    const double misplaced = state.misplaced(a);
-    if (bound.of(load, misplaced) > best.worth() && state.may(a, q)) {
+    const double cost = bound.costs[a];
+    if (bound.of(load, cost) > best.worth() && state.may(a, q)) {
       consider({state.gain_of_move(a, q), a, q, kNowhere}, best);
     }
     for (const std::uint32_t b : state.on(q)) {
-      const double most = bound.of(load - items[b].demand, misplaced + state.misplaced(b));
+      const double most = bound.of(load - items[b].demand, cost + bound.costs[b]);
       if (most <= 2 * best.worth() || !may_move(state, b) || !state.may(a, q, b) ||
           !state.may(b, p, a))
         continue;

@@ -45,25 +45,35 @@ PlacementState::PlacementState(const PlacementProblem& problem)
     most_on_one_.push_back((static_cast<std::uint32_t>(peers.size()) + room - 1) / room);
   }
   smt_ = std::ranges::any_of(siblings_, [](const auto& others) { return !others.empty(); });
+  stacked_.resize(problem.items.size());
   misplaced_.resize(problem.items.size());
+  most_stacked_.resize(problem.cpus.size());
   most_misplaced_.resize(problem.cpus.size());
   for (std::uint32_t cpu = 0; cpu < problem.cpus.size(); ++cpu) judge(cpu);
 }
 
 // By the loads a move or swap gains most if it evens them out: max over l of 2 l (X - (1 - κ) l),
-// with X the difference of the pulls; by stacking and distance what they cost where items are.
+// with X the difference of the pulls; by stacking and distance what they cost where items are.  On
+// one cache and node all are equally far.
 PlacementState::Bound PlacementState::bound(std::uint32_t p, std::uint32_t q) const {
   const double k = smt_ ? problem_.sibling_interference : 0;
+  const PlacementCpu& from = problem_.cpus[p];
+  const PlacementCpu& to = problem_.cpus[q];
+  const bool near = from.node == to.node && from.cache == to.cache;
+  const auto& most = near ? most_stacked_ : most_misplaced_;
   return {.pull = loads_[p] - loads_[q] + k * (sibling_load(p) - sibling_load(q)),
           .evening = 1 - k,
-          .other = 2 * (most_misplaced_[p] + most_misplaced_[q])};
+          .other = 2 * (most[p] + most[q]),
+          .costs = near ? stacked_.data() : misplaced_.data()};
 }
 
 void PlacementState::judge(std::uint32_t cpu) {
-  most_misplaced_[cpu] = 0;
+  most_stacked_[cpu] = most_misplaced_[cpu] = 0;
   for (const std::uint32_t item : on_[cpu]) {
-    const double stacked = problem_.stack_weight * stacked_demand(item, cpu, item);
-    misplaced_[item] = problem_.items[item].demand * (stacked + distance(item, cpu));
+    const double demand = problem_.items[item].demand;
+    stacked_[item] = demand * problem_.stack_weight * stacked_demand(item, cpu, item);
+    misplaced_[item] = stacked_[item] + demand * distance(item, cpu);
+    most_stacked_[cpu] = std::max(most_stacked_[cpu], stacked_[item]);
     most_misplaced_[cpu] = std::max(most_misplaced_[cpu], misplaced_[item]);
   }
 }

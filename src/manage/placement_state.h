@@ -35,17 +35,16 @@ class PlacementState {
     double pull = 0;     // difference of the loads, siblings' included
     double evening = 1;  // 1 - κ
     double other = 0;    // by stacking and distance, of any two items there
+    // By item, half of what stacking costs where it is, and distance if p and q differ in it.
+    const double* costs = nullptr;
 
-    // Of those that move this load in sum, of items that are misplaced by so much together.
-    double of(double load, double misplaced) const {
-      return 2 * (load * (pull - evening * load) + misplaced);
+    // Of those that move this load in sum, of items that cost so much together.
+    double of(double load, double cost) const {
+      return 2 * (load * (pull - evening * load) + cost);
     }
     double most() const { return (pull <= 0 ? 0 : pull * pull / (2 * evening)) + other; }
   };
   Bound bound(std::uint32_t p, std::uint32_t q) const;
-
-  // d (σ Σ d_j + ρ): half of what stacking and distance cost where the item is.
-  double misplaced(std::uint32_t item) const noexcept { return misplaced_[item]; }
 
   double cost() const;  // from scratch, as placement.h has it
 
@@ -66,8 +65,10 @@ class PlacementState {
   std::vector<std::vector<std::uint32_t>> on_;        // items, by processor
   std::vector<std::vector<std::uint32_t>> siblings_;  // other threads of the core, by processor
   std::vector<std::vector<std::uint32_t>> peers_;     // items, by guest
-  std::vector<double> misplaced_;                     // by item
-  std::vector<double> most_misplaced_;                // by processor: the most of any item there
+  // By item d σ Σ d_j and d (σ Σ d_j + ρ), half of what its place costs; by processor the most of
+  // any item there.
+  std::vector<double> stacked_, misplaced_;
+  std::vector<double> most_stacked_, most_misplaced_;
   bool smt_ = false;
   std::vector<std::uint32_t> most_on_one_;  // by guest: that fit one processor
 };

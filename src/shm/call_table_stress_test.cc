@@ -2,21 +2,12 @@
 #include <gtest/gtest.h>
 
 #include "../../tests/model/stress.h"
+#include "base/sanitizers.h"
 
 namespace fairlead::shm {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kRequests = 20'000;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr std::uint64_t kRequests = 20'000;
-#else
-constexpr std::uint64_t kRequests = 200'000;
-#endif
-#else
-constexpr std::uint64_t kRequests = 200'000;
-#endif
+constexpr std::uint64_t kRequests = base::kSanitized ? 20'000 : 200'000;
 
 void expect_all(const StressOptions& options) {
   Stress stress(options);

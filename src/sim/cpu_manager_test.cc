@@ -272,9 +272,9 @@ TEST(CpuManager, DecidesForLargeHostsInTime) {
     }
     EXPECT_GT(pins, 0U);
     RecordProperty("worst_ns_" + std::to_string(size.guests), std::to_string(worst_ns));
-#ifndef FL_SLOW_BUILD
-    EXPECT_LT(worst_ns, size.most_ns);
-#endif
+    if (!base::kSanitized) {
+      EXPECT_LT(worst_ns, size.most_ns);
+    }
     std::printf("%u guests on %u, %u nodes: %.1f ms at most\n", size.guests, size.pcpus, size.nodes,
                 static_cast<double>(worst_ns) / 1e6);
   }

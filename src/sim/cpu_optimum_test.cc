@@ -264,11 +264,7 @@ void run_size(const Guests& guests, const CpuPolicy& policy, std::uint32_t world
 }
 
 TEST(CpuOptimum, BalancesFrom2To128Processors) {
-#ifdef FL_SLOW_BUILD
-  constexpr std::uint32_t kMost = 16;
-#else
-  constexpr std::uint32_t kMost = 128;
-#endif
+  constexpr std::uint32_t kMost = base::kSanitized ? 16 : 128;
   for (std::uint32_t pcpus = 2; pcpus <= kMost; pcpus *= 2) {
     const std::uint32_t worlds = pcpus <= 16 ? 20 : 5;
     Tally ours;

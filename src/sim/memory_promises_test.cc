@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "manage/memory_manager.h"
 #include "sim/memory_world.h"
+#include "sim/testing_worlds.h"
 
 namespace fairlead::sim {
 namespace {
@@ -20,16 +21,7 @@ namespace {
 using manage::GuestMemoryStatus;
 using manage::kMiB;
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FL_SLOW_BUILD 1
-#endif
-#endif
-#ifdef FL_SLOW_BUILD
-constexpr std::uint64_t kWorlds = 300;
-#else
-constexpr std::uint64_t kWorlds = 10'000;
-#endif
+constexpr std::uint64_t kWorlds = worlds(10'000, 300);
 
 constexpr double kMostStep = 100;  // MiB
 constexpr double kOrdinary = 20;   // MiB/s: growth at which nobody may be killed
