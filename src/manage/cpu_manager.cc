@@ -13,7 +13,7 @@ namespace fairlead::manage {
 namespace {
 
 constexpr double kSaturated = 0.95;
-constexpr double kIdleLoad = 0.10;       // a host whose fullest processor has less is left alone
+constexpr double kIdleLoad = 0.10;       // where vCPUs want less on every processor, all stay
 constexpr double kLeastGain = 0.10;      // of the deviation, for a plan to be worth its pins
 constexpr double kSettledGain = 0.50;    // the same, while nothing has changed since the last look
 constexpr double kHiddenTrigger = 0.20;  // of the mean demand, while what is used is even
@@ -43,6 +43,15 @@ double least_known_deviation(const PlacementProblem& problem) {
 }
 
 double percent(double share) { return share * 100; }
+
+// No processor has a load from vCPUs that is worth a pin, whatever else runs there.
+bool is_idle(const PlacementProblem& problem) {
+  std::vector<double> wanted(problem.cpus.size());
+  for (const PlacementItem& item : problem.items) {
+    if (item.at != kNowhere) wanted[item.at] += item.demand;
+  }
+  return std::ranges::all_of(wanted, [](double load) { return load < kIdleLoad; });
+}
 
 struct VcpuState {
   std::uint32_t pcpu = kNowhere;  // where we pinned it
@@ -249,7 +258,7 @@ void CpuManager::State::consider(CpuProblem problem, CpuPlan& plan) {
   plan.predicted_deviation = before.deviation;
   const auto& items = problem.placement.items;
   const bool homeless = std::ranges::any_of(items, [](const auto& i) { return i.at == kNowhere; });
-  const bool idle = std::ranges::all_of(loads, [](double load) { return load < kIdleLoad; });
+  const bool idle = is_idle(problem.placement);
   const bool uneven = is_uneven(before, plan);
   const bool misplaced = is_misplaced(problem.placement, before);
   imbalanced_for = uneven && !idle ? imbalanced_for + 1 : 0;
@@ -257,7 +266,7 @@ void CpuManager::State::consider(CpuProblem problem, CpuPlan& plan) {
   if (idle && !homeless) {
     plan.balanced = true;
     plan.notes.push_back(
-        fmt::format("idle: no processor has more than {:.0f} % to do", percent(kIdleLoad)));
+        fmt::format("idle: on no processor do vCPUs want more than {:.0f} %", percent(kIdleLoad)));
     return;
   }
   if (idle && std::ranges::all_of(items, [](const auto& i) { return i.demand < kIdleLoad / 10; })) {

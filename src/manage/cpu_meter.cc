@@ -22,11 +22,11 @@ double rate(std::uint64_t before, std::uint64_t after, std::int64_t elapsed_ns) 
   return std::min(static_cast<double>(after - before) / static_cast<double>(elapsed_ns), 1.0);
 }
 
-// How many of the online processors the vCPU may use.
-std::vector<std::size_t> homes(const Sample& sample, const VcpuSample& vcpu) {
+// Which of the online processors the mask allows, by their place in the sample.
+std::vector<std::size_t> homes(const Sample& sample, const CpuSet& allowed) {
   std::vector<std::size_t> homes;
   for (std::size_t i = 0; i < sample.pcpus.size(); ++i) {
-    if (vcpu.allowed.contains(sample.pcpus[i].cpu)) homes.push_back(i);
+    if (allowed.contains(sample.pcpus[i].cpu)) homes.push_back(i);
   }
   return homes;
 }
@@ -91,6 +91,7 @@ CpuLoads CpuMeter::measure(const Sample& sample) {
   std::vector<double> busy;
   measure_vcpus(sample, loads);
   measure_pcpus(sample, loads, busy);
+  measure_helpers(sample, loads);
   if (loads.elapsed_ns > 0) estimate_demand(sample, busy, loads);
   first_ = false;
   at_ns_ = sample.at_ns;
@@ -145,24 +146,78 @@ void CpuMeter::measure_pcpus(const Sample& sample, CpuLoads& loads, std::vector<
   pcpus_ = std::move(now);
 }
 
+void CpuMeter::measure_helpers(const Sample& sample, const CpuLoads& loads) {
+  std::map<std::string, SeenHelpers> now;
+  for (const GuestSample& guest : sample.guests) {
+    if (!guest.process_ns) continue;
+    std::uint64_t vcpus_ns = 0;
+    for (const VcpuSample& vcpu : guest.vcpus) vcpus_ns += vcpu.run_ns;
+    SeenHelpers seen{.run_id = guest.run_id};
+    seen.run_ns = *guest.process_ns - std::min(*guest.process_ns, vcpus_ns);
+    const auto before = helpers_.find(guest.uuid);
+    if (before != helpers_.end() && before->second.run_id == guest.run_id) {
+      seen.used = before->second.used;
+      seen.known = before->second.known;
+      if (loads.elapsed_ns > 0) {
+        const double used = rate(before->second.run_ns, seen.run_ns, loads.elapsed_ns);
+        seen.used = seen.known ? smooth(seen.used, used) : used;
+        seen.known = true;
+      }
+    }
+    now.emplace(guest.uuid, seen);
+  }
+  helpers_ = std::move(now);
+}
+
+void CpuMeter::estimate_foreign(const std::vector<double>& busy, CpuLoads& loads) {
+  for (std::size_t p = 0; p < busy.size(); ++p) {
+    PcpuLoad& load = loads.pcpus[p];
+    double foreign = std::max(busy[p] - load.used, 0.0);
+    if (foreign < kForeignNoise) foreign = 0;
+    SeenPcpu& seen = pcpus_[load.cpu];
+    seen.foreign = seen.known ? smooth(seen.foreign, foreign) : foreign;
+    seen.known = true;
+    load.foreign = load.fixed = seen.foreign;
+  }
+}
+
+// Each guest's helpers were where anything foreign was seen, in proportion.
+void CpuMeter::spread_helpers(const Sample& sample, CpuLoads& loads) const {
+  std::vector<double> leaving(loads.pcpus.size());
+  std::vector<double> coming(loads.pcpus.size());
+  for (const GuestSample& guest : sample.guests) {
+    const auto seen = helpers_.find(guest.uuid);
+    if (seen == helpers_.end() || seen->second.used <= 0) continue;
+    const auto where = homes(sample, guest.helpers_allowed);
+    double foreign = 0;
+    for (const std::size_t p : where) foreign += loads.pcpus[p].foreign;
+    if (foreign <= 0) continue;
+    const double used = std::min(seen->second.used, foreign);
+    for (const std::size_t p : where) {
+      leaving[p] += used * loads.pcpus[p].foreign / foreign;
+      coming[p] += used / static_cast<double>(where.size());
+    }
+  }
+  for (std::size_t p = 0; p < loads.pcpus.size(); ++p) {
+    PcpuLoad& load = loads.pcpus[p];
+    // Together they cannot have been more than was seen.
+    const double share = leaving[p] > load.foreign ? load.foreign / leaving[p] : 1;
+    load.fixed = load.foreign - share * leaving[p] + coming[p];
+    load.demand = load.fixed;
+  }
+}
+
 void CpuMeter::estimate_demand(const Sample& sample, const std::vector<double>& busy,
                                CpuLoads& loads) {
   std::vector<std::vector<std::size_t>> where(loads.vcpus.size());
   for_each_vcpu(sample, [&](const GuestSample&, const VcpuSample& vcpu, std::size_t i) {
-    where[i] = homes(sample, vcpu);
+    where[i] = homes(sample, vcpu.allowed);
     for (const std::size_t p : where[i]) {
       loads.pcpus[p].used += loads.vcpus[i].used / static_cast<double>(where[i].size());
     }
   });
-  for (std::size_t p = 0; p < busy.size(); ++p) {
-    double foreign = std::max(busy[p] - loads.pcpus[p].used, 0.0);
-    if (foreign < kForeignNoise) foreign = 0;
-    SeenPcpu& seen = pcpus_[loads.pcpus[p].cpu];
-    seen.foreign = seen.known ? smooth(seen.foreign, foreign) : foreign;
-    seen.known = true;
-    loads.pcpus[p].foreign = seen.foreign;
-    loads.pcpus[p].demand = seen.foreign;
-  }
+  estimate_foreign(busy, loads);
+  spread_helpers(sample, loads);
   for (std::size_t i = 0; i < loads.vcpus.size(); ++i) {
     VcpuLoad& load = loads.vcpus[i];
     Seen& seen = vcpus_[load.key];

@@ -8,6 +8,10 @@
 // than r.  Where the processor has time left, nobody's demand is hidden and r is the answer; where
 // it has none, the closed form is taken, and the next measurement, after a move, corrects it.
 //
+// What is busy beyond the vCPUs is foreign.  Of that, what the guests' own processes do besides
+// their vCPUs (device emulation, timers) runs where there is room, so it says where the vCPUs are
+// not: it is taken off where it was seen and spread evenly over where it may run.
+//
 // Demand is averaged while it only jitters, so that noise moves nothing, and follows at once when
 // it changes.
 //
@@ -43,7 +47,8 @@ struct PcpuLoad {
   std::uint32_t cpu = 0;
   double used = 0;     // by vCPUs, run time ÷ elapsed time
   double foreign = 0;  // by everything else, smoothed
-  double demand = 0;   // of both, what they would use if there were room
+  double fixed = 0;    // of that, what to expect here wherever vCPUs go
+  double demand = 0;   // of vCPUs and what is fixed, what they would use if there were room
 };
 
 struct CpuLoads {
@@ -79,14 +84,26 @@ class CpuMeter {
     bool known = false;
   };
 
+  // What a guest's process did beside its vCPUs.
+  struct SeenHelpers {
+    std::int32_t run_id = 0;
+    std::uint64_t run_ns = 0;
+    double used = 0;  // smoothed
+    bool known = false;
+  };
+
   void measure_vcpus(const Sample& sample, CpuLoads& loads);
   void measure_pcpus(const Sample& sample, CpuLoads& loads, std::vector<double>& busy);
+  void measure_helpers(const Sample& sample, const CpuLoads& loads);
+  void estimate_foreign(const std::vector<double>& busy, CpuLoads& loads);
+  void spread_helpers(const Sample& sample, CpuLoads& loads) const;
   void estimate_demand(const Sample& sample, const std::vector<double>& busy, CpuLoads& loads);
 
   std::int64_t at_ns_ = 0;
   bool first_ = true;
   std::map<VcpuKey, Seen> vcpus_;
   std::map<std::uint32_t, SeenPcpu> pcpus_;
+  std::map<std::string, SeenHelpers> helpers_;  // by uuid
 };
 
 }  // namespace fairlead::manage

@@ -44,7 +44,7 @@ class Builder {
       managed_.add(pcpu.cpu);
       const PcpuLoad& load = loads_.pcpus[i];
       problem_.utilisation.push_back(std::min(load.used + load.foreign, 1.0));
-      problem_.placement.cpus.push_back({load.foreign, pcpu.core, pcpu.cache, pcpu.node});
+      problem_.placement.cpus.push_back({load.fixed, pcpu.core, pcpu.cache, pcpu.node});
     }
     online_ = online(sample_);
   }

@@ -54,6 +54,10 @@ void put(base::JsonWriter& json, const GuestSample& guest) {
     json.member("allowed", vcpu.allowed.text()).end_object();
   }
   json.end_array();
+  put(json, "process_ns", guest.process_ns);
+  if (!guest.helpers_allowed.empty()) {
+    json.member("helpers_allowed", guest.helpers_allowed.text());
+  }
   if (guest.memory) put(json, *guest.memory);
   json.end_object();
 }
@@ -82,6 +86,14 @@ BalloonSample balloon_from(const Json& json) {
   return balloon;
 }
 
+CpuSet mask_from(const Json& json) {
+  const auto text = json.get<std::string>();
+  if (text.empty()) return {};
+  auto mask = CpuSet::parse(text);
+  if (!mask) throw std::invalid_argument(mask.error().message());
+  return *std::move(mask);
+}
+
 GuestSample guest_from(const Json& json) {
   GuestSample guest;
   get(json, "uuid", guest.uuid);
@@ -96,14 +108,11 @@ GuestSample guest_from(const Json& json) {
     get(one, "online", vcpu.online);
     get(one, "run_ns", vcpu.run_ns);
     get(one, "delay_ns", vcpu.delay_ns);
-    const auto text = one.at("allowed").get<std::string>();
-    if (!text.empty()) {
-      auto allowed = CpuSet::parse(text);
-      if (!allowed) throw std::invalid_argument(allowed.error().message());
-      vcpu.allowed = *std::move(allowed);
-    }
+    vcpu.allowed = mask_from(one.at("allowed"));
     guest.vcpus.push_back(std::move(vcpu));
   }
+  get(json, "process_ns", guest.process_ns);
+  if (json.contains("helpers_allowed")) guest.helpers_allowed = mask_from(json["helpers_allowed"]);
   if (json.contains("memory")) guest.memory = balloon_from(json.at("memory"));
   return guest;
 }

@@ -22,6 +22,8 @@ Sample rich_sample() {
   guest.state = GuestState::kPaused;
   guest.memory_node = 1;
   guest.vcpus = {{0, true, 99, 3, CpuSet::of({0, 1, 2, 9})}, {1, false, 0, std::nullopt, {}}};
+  guest.process_ns = 101;
+  guest.helpers_allowed = CpuSet::of({3});
   guest.memory = BalloonSample{.current_bytes = 1,
                                .maximum_bytes = 2,
                                .rss_bytes = 3,

@@ -52,6 +52,9 @@ struct GuestSample {
   std::int32_t run_id = 0;  // differs each time the guest is started; counters then begin anew
   GuestState state = GuestState::kRunning;
   std::vector<VcpuSample> vcpus;
+  // Of the hypervisor's process, since it started: vCPUs, device emulation, timers, vhost.
+  std::optional<std::uint64_t> process_ns{};
+  CpuSet helpers_allowed{};  // affinity mask of its threads that are no vCPU; empty: not known
   std::optional<BalloonSample> memory;       // empty: no balloon device, or not asked for
   std::optional<std::uint32_t> memory_node;  // NUMA node that its memory is bound to
 

@@ -227,6 +227,36 @@ TEST(CpuManager, PartsGuestsOnOneCoreAndBringsThemToTheirMemory) {
   EXPECT_NEAR(nodes.work(), 1, 1e-6);
 }
 
+// What emulators do for their guests is seen on the processor where no guest is; taken for something
+// that stays there it would keep the fourth guest away.
+TEST(CpuManager, TakesHelpersForWhatGoesWhereThereIsRoom) {
+  for (const bool together : {true, false}) {
+    CpuWorld world({.pcpus = 2});
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      world.add_guest({{0.18}}, CpuSet::of({together ? 0 : i % 2}));
+      world.set_helpers(i, 0.03);
+    }
+    CpuTrial trial(world, managed());
+    trial.run(60);
+    EXPECT_EQ(trial.pins_since(0), together ? 4U : 0U);
+    EXPECT_TRUE(trial.intervals().back().balanced);
+  }
+}
+
+// A program that others bound to a processor stays there, whatever emulators do.
+TEST(CpuManager, StaysAwayFromForeignLoadThatIsNoHelper) {
+  CpuWorld world({.pcpus = 2});
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    world.add_guest({{0.2}}, CpuSet::of({0}));
+    world.set_helpers(i, 0.02);
+  }
+  world.set_foreign(1, 0.4);
+  CpuTrial trial(world, managed());
+  trial.run(30);
+  EXPECT_EQ(trial.pins_since(0), 2U);
+  EXPECT_TRUE(trial.intervals().back().balanced);
+}
+
 TEST(CpuManager, SaysNothingCanBeDoneAndStays) {
   CpuWorld world({.pcpus = 2});
   for (int i = 0; i < 3; ++i) world.add_guest({{0.5}}, CpuSet::of({i % 2U}));
@@ -342,6 +372,7 @@ class RandomWorld {
     guests_.push_back(world_.add_guest(vcpus, mask()));
     vcpus_.push_back(vcpus.size());
     if (random_.below(6) == 0) world_.bind_memory(guests_.back(), 0);
+    if (random_.below(3) == 0) world_.set_helpers(guests_.back(), 0.1 * random_.unit());
   }
 
   void disturb() {

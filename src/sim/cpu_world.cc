@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -72,6 +73,7 @@ void CpuWorld::remove_guest(std::uint32_t guest) { guests_[guest].present = fals
 void CpuWorld::reboot(std::uint32_t guest) {
   guests_[guest].run_id = ++run_ids_;
   for (Vcpu& vcpu : guests_[guest].vcpus) vcpu.run_ns = vcpu.delay_ns = vcpu.backlog_ns = 0;
+  guests_[guest].helpers_ns = 0;
 }
 
 void CpuWorld::pause(std::uint32_t guest, bool paused) { guests_[guest].paused = paused; }
@@ -87,6 +89,8 @@ void CpuWorld::pin_by_hand(std::uint32_t guest, std::uint32_t vcpu, const manage
 }
 
 void CpuWorld::set_foreign(std::uint32_t pcpu, double share) { pcpus_[pcpu].foreign = share; }
+
+void CpuWorld::set_helpers(std::uint32_t guest, double share) { guests_[guest].helpers = share; }
 
 void CpuWorld::set_online(std::uint32_t pcpu, bool online) { pcpus_[pcpu].online = online; }
 
@@ -111,6 +115,29 @@ void CpuWorld::choose_processors() {
         if (!guest.paused) wanted[best] += vcpu.demand.share;
       }
     }
+  }
+}
+
+// In small pieces, each to the processor with the most room, as a thread that wakes up finds it.
+void CpuWorld::place_helpers(const std::vector<std::vector<Running>>& running, double step_ns) {
+  constexpr int kPieces = 200;
+  double together = 0;
+  for (Guest& guest : guests_) {
+    if (!guest.present || guest.paused) continue;
+    together += guest.helpers;
+    guest.helpers_ns += guest.helpers * step_ns;
+  }
+  std::vector<double> wanted(pcpus_.size());
+  for (std::uint32_t p = 0; p < pcpus_.size(); ++p) {
+    pcpus_[p].helpers = 0;
+    wanted[p] = pcpus_[p].online ? pcpus_[p].foreign : std::numeric_limits<double>::infinity();
+    for (const Running& r : running[p]) wanted[p] += std::min(r.want, 1.0);
+  }
+  if (together <= 0) return;
+  for (int i = 0; i < kPieces; ++i) {
+    const auto p = static_cast<std::size_t>(std::ranges::min_element(wanted) - wanted.begin());
+    pcpus_[p].helpers += together / kPieces;
+    wanted[p] += together / kPieces;
   }
 }
 
@@ -175,11 +202,12 @@ void CpuWorld::advance(std::int64_t step_ns) {
     }
   }
   waiting_ = work_ = 0;
+  place_helpers(running, step);
   slow_down(running);
   for (std::uint32_t p = 0; p < pcpus_.size(); ++p) {
     if (!pcpus_[p].online) continue;
-    pcpus_[p].used = pcpus_[p].foreign;
-    share(p, 1 - pcpus_[p].foreign, running[p], step);
+    pcpus_[p].used = pcpus_[p].foreign + pcpus_[p].helpers;
+    share(p, std::max(1 - pcpus_[p].used, 0.0), running[p], step);
     pcpus_[p].busy_ns += std::min(pcpus_[p].used, 1.0) * step;
   }
 }
@@ -202,7 +230,7 @@ double CpuWorld::sibling_speed(std::uint32_t pcpu, const std::vector<double>& wa
 void CpuWorld::slow_down(std::vector<std::vector<Running>>& running) const {
   std::vector<double> wanted(pcpus_.size());
   for (std::uint32_t p = 0; p < pcpus_.size(); ++p) {
-    wanted[p] = pcpus_[p].foreign;
+    wanted[p] = pcpus_[p].foreign + pcpus_[p].helpers;
     for (Running& r : running[p]) {
       if (r.remote) r.slow(options_.remote_capacity);
       wanted[p] += std::min(r.want, 1.0);
@@ -221,6 +249,12 @@ std::vector<double> CpuWorld::utilisation() const {
     if (pcpu.online) used.push_back(std::min(pcpu.used, 1.0));
   }
   return used;
+}
+
+// As libvirt reports time.
+std::uint64_t CpuWorld::seen_ns(double time_ns) const {
+  return static_cast<std::uint64_t>(options_.ticks ? std::floor(time_ns / kTickNs) * kTickNs
+                                                   : time_ns);
 }
 
 base::Result<manage::Sample> CpuWorld::sample() {
@@ -245,12 +279,15 @@ base::Result<manage::Sample> CpuWorld::sample() {
     seen.run_id = guest.run_id;
     seen.state = guest.paused ? manage::GuestState::kPaused : manage::GuestState::kRunning;
     seen.memory_node = guest.node;
+    double process = guest.helpers_ns;
+    for (const Vcpu& vcpu : guest.vcpus) process += vcpu.run_ns;
+    seen.process_ns = seen_ns(process);
+    seen.helpers_allowed = manage::CpuSet::first(options_.pcpus);
     for (std::uint32_t v = 0; v < guest.vcpus.size(); ++v) {
       const Vcpu& vcpu = guest.vcpus[v];
       manage::VcpuSample one;
       one.index = v;
-      const double run = options_.ticks ? std::floor(vcpu.run_ns / kTickNs) * kTickNs : vcpu.run_ns;
-      one.run_ns = static_cast<std::uint64_t>(run);
+      one.run_ns = seen_ns(vcpu.run_ns);
       if (options_.delay) one.delay_ns = static_cast<std::uint64_t>(vcpu.delay_ns);
       one.allowed = vcpu.allowed;
       seen.vcpus.push_back(std::move(one));

@@ -53,6 +53,8 @@ class CpuWorld final : public manage::Hypervisor {
   void bind_memory(std::uint32_t guest, std::uint32_t node);
   void pin_by_hand(std::uint32_t guest, std::uint32_t vcpu, const manage::CpuSet& allowed);
   void set_foreign(std::uint32_t pcpu, double share);
+  // What the guest's process does beside its vCPUs; it runs where there is room.
+  void set_helpers(std::uint32_t guest, double share);
   void set_online(std::uint32_t pcpu, bool online);
 
   void advance(std::int64_t step_ns);
@@ -85,22 +87,27 @@ class CpuWorld final : public manage::Hypervisor {
     bool present = true;
     bool paused = false;
     std::optional<std::uint32_t> node;
+    double helpers = 0;
+    double helpers_ns = 0;
     std::vector<Vcpu> vcpus;
   };
   struct Pcpu {
     bool online = true;
     double foreign = 0;
+    double helpers = 0;  // of the last step
     double busy_ns = 0;
     double used = 0;  // of the last step
   };
   struct Running;
 
   void choose_processors();
+  void place_helpers(const std::vector<std::vector<Running>>& running, double step_ns);
   std::uint32_t node_of(std::uint32_t pcpu) const;
   double sibling_speed(std::uint32_t pcpu, const std::vector<double>& wanted) const;
   void slow_down(std::vector<std::vector<Running>>& running) const;
   static void fit(double capacity, std::vector<Running>& running);
   void share(std::uint32_t pcpu, double capacity, std::vector<Running>& running, double step_ns);
+  std::uint64_t seen_ns(double time_ns) const;
   Guest* find(const std::string& uuid);
 
   CpuWorldOptions options_;

@@ -129,6 +129,25 @@ TEST(CpuWorld, ForeignLoadAndSiblingsTakeTheirShare) {
   EXPECT_EQ(world.utilisation().size(), 1U);
 }
 
+TEST(CpuWorld, HelpersRunWhereThereIsRoom) {
+  CpuWorld world({.pcpus = 2, .ticks = false});
+  for (int i = 0; i < 2; ++i) {
+    world.add_guest({{0.5}}, CpuSet::of({0}));
+    world.set_helpers(static_cast<std::uint32_t>(i), 0.2);
+  }
+  const auto seen = rates(world);
+  EXPECT_NEAR(world.utilisation()[0], seen[0].used + seen[1].used, 1e-9);
+  EXPECT_NEAR(world.utilisation()[1], 0.4, 1e-9);
+  world.pin_by_hand(1, 0, CpuSet::of({1}));
+  world.advance(kSecond);
+  EXPECT_NEAR(world.utilisation()[0], world.utilisation()[1], 0.01);
+  const auto sample = *world.sample();
+  const auto& guest = sample.guests[0];
+  ASSERT_TRUE(guest.process_ns);
+  EXPECT_NEAR(static_cast<double>(*guest.process_ns - guest.vcpus[0].run_ns),
+              0.2 * static_cast<double>(sample.at_ns), 1.0);
+}
+
 TEST(CpuWorld, TheSameSeedIsTheSameWorld) {
   const auto run = [] {
     CpuWorld world({.pcpus = 2, .seed = 42});

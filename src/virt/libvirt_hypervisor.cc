@@ -206,6 +206,23 @@ bool learn_masks(virDomainPtr domain, std::vector<VcpuSample>& vcpus) {
   return true;
 }
 
+// Where there are control groups the bulk statistics have it; else it comes in ticks.
+std::optional<std::uint64_t> process_ns(virDomainPtr domain, const Stats& stats) {
+  if (const auto time = stats.number("cpu.time")) return time;
+  virDomainInfo info{};
+  if (virDomainGetInfo(domain, &info) < 0 || info.cpuTime == 0) return {};
+  return info.cpuTime;
+}
+
+CpuSet helpers_allowed(virDomainPtr domain) {
+  std::array<unsigned char, CpuSet::kMostCpus / 8> map{};
+  constexpr auto kBytes = static_cast<int>(map.size());
+  if (virDomainGetEmulatorPinInfo(domain, map.data(), kBytes, VIR_DOMAIN_AFFECT_CURRENT) <= 0) {
+    return {};
+  }
+  return CpuSet::from_bytes(map.data(), kBytes);
+}
+
 std::optional<std::uint32_t> memory_node(virDomainPtr domain) {
   int count = 0;
   if (virDomainGetNumaParameters(domain, nullptr, &count, 0) < 0 || count <= 0) return {};
@@ -237,21 +254,23 @@ class LibvirtHypervisor::Connection {
     return Domain(virDomainLookupByUUIDString(connection_, uuid.c_str()));
   }
 
-  // Asked once a run: it does not change while the guest runs but by an operator's command.
-  std::optional<std::uint32_t> node_of(virDomainPtr domain, const GuestSample& guest) {
-    auto& known = nodes_[guest.uuid];
-    if (known.run_id != guest.run_id) known = {guest.run_id, memory_node(domain)};
-    return known.node;
+  struct Bounds {
+    std::int32_t run_id = -1;
+    std::optional<std::uint32_t> memory_node;
+    CpuSet helpers_allowed;
+  };
+  // Asked once a run: they do not change while the guest runs but by an operator's command.
+  const Bounds& bounds_of(virDomainPtr domain, const GuestSample& guest) {
+    auto& known = bounds_[guest.uuid];
+    if (known.run_id != guest.run_id) {
+      known = {guest.run_id, memory_node(domain), helpers_allowed(domain)};
+    }
+    return known;
   }
 
  private:
-  struct Node {
-    std::int32_t run_id = -1;
-    std::optional<std::uint32_t> node;
-  };
-
   virConnectPtr connection_;
-  std::map<std::string, Node> nodes_;
+  std::map<std::string, Bounds> bounds_;
 };
 
 LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options) : options_(std::move(options)) {}
@@ -333,7 +352,7 @@ base::Result<manage::Sample> LibvirtHypervisor::sample() {
   FL_TRY(sample.pcpus, host_.processors());
   FL_TRY(sample.memory, host_.memory());
   unsigned wanted = VIR_DOMAIN_STATS_STATE;
-  if (options_.processors) wanted |= VIR_DOMAIN_STATS_VCPU;
+  if (options_.processors) wanted |= VIR_DOMAIN_STATS_VCPU | VIR_DOMAIN_STATS_CPU_TOTAL;
   if (options_.memory) wanted |= VIR_DOMAIN_STATS_BALLOON;
   Records records;
   sample.at_ns = clock_.now_ns();
@@ -355,7 +374,10 @@ base::Result<manage::Sample> LibvirtHypervisor::sample() {
       guest.vcpus = vcpus_from(stats);
       if (guest.vcpus.empty() && !stats.number("vcpu.maximum")) guest.vcpus = vcpus_of(record.dom);
       if (!learn_masks(record.dom, guest.vcpus)) continue;
-      guest.memory_node = connection_->node_of(record.dom, guest);
+      guest.process_ns = process_ns(record.dom, stats);
+      const auto& bounds = connection_->bounds_of(record.dom, guest);
+      guest.memory_node = bounds.memory_node;
+      guest.helpers_allowed = bounds.helpers_allowed;
     }
     if (options_.memory) {
       guest.memory = balloon_from(stats);

@@ -42,6 +42,7 @@ class Result:
         self.rows = []
         self.printed = []  # (who, text)
         self.busy = 0  # share of the processors that was, before the load came
+        self.fair = True  # the machine let the goals be reached
 
     def add(self, figure, value, goal="", met=None):
         self.rows.append(Row(figure, value, goal, met))
@@ -147,10 +148,17 @@ class CpuCase(Case):
     # Of eight guests, and of four: processors to begin with, and the fewest moves to balance.
     PLACES = {8: {1: ([0] * 8, 4), 2: ([0] * 6 + [1] * 2, 2), 3: ([0, 1] * 4, 0)},
               4: {1: ([0] * 4, 2), 2: ([0] * 3 + [1], 1), 3: ([0, 1] * 2, 0)}}
-    # Closed loads as document 001 has them, that together leave room on two processors; but of
-    # fewer and longer rounds.  An emulated guest's timers are its emulator's work: 2000 sleeps a
-    # second and guest, as with cpu:light, keep a thread that is no vCPU a fifth of its time busy.
-    SHAPES = {8: "cpu:steps=2000000,sleep=20ms", 4: "cpu:steps=4000000,sleep=15ms"}
+    # Closed loads as document 001 has them, but of fewer and longer rounds.  An emulated guest's
+    # timers are its emulator's work: 2000 sleeps a second and guest, as with cpu:light, keep a
+    # thread that is no vCPU a fifth of its time busy.
+    STEPS = 2_000_000
+    # Of a processor for each guest, if it were alone: together they leave room on two processors.
+    SHARES = {8: 0.17, 4: 0.36}
+
+    # Figures that processors of changing speed spoil.
+    OF_BALANCE = ("intervals until balance", "pin changes", "deviation of these",
+                  "rounds after the last change", "balanced rounds after the last change",
+                  "guests on each processor")
 
     def __init__(self, rig, number, guests, interval, patience_s, slack=0):
         super().__init__(rig, number, interval)
@@ -158,21 +166,41 @@ class CpuCase(Case):
         self.guests = guests
         self.patience_s = patience_s  # to wait for others to leave the processors alone
         self.places, self.fewest = self.PLACES[guests][number]
+        self.sleep_ms = 0  # of a guest, between rounds
 
     @property
     def title(self):
         return (f"vCPU scheduler, case {self.number}: {self.guests} guests on processors "
-                f"{','.join(map(str, self.places))}, load {self.SHAPES[self.guests]}")
+                f"{','.join(map(str, self.places))}, load {self.shape}")
+
+    @property
+    def shape(self):
+        return f"cpu:steps={self.STEPS},sleep={self.sleep_ms}ms"
+
+    def tune(self):
+        """How long the guests have to sleep between rounds for their share, on this machine."""
+        name, sleep_ms, seconds = self.rig.guests()[0]["name"], 40, 2
+        self.load(name, f"cpu:steps={self.STEPS},sleep={sleep_ms}ms")
+        time.sleep(0.5)
+        before = self.rig.run_ns(name)
+        time.sleep(seconds)
+        used = (self.rig.run_ns(name) - before) * 1e-9 / seconds
+        self.load(name, "stop")
+        work_ms = sleep_ms * used / (1 - min(used, 0.9))
+        share = self.SHARES[self.guests]
+        self.sleep_ms = max(round(work_ms * (1 - share) / share), 1)
 
     def run(self, idle_rounds, rounds):
-        result = Result(self.title)
         self.load("all", "stop")
-        result.busy = await_quiet(self.patience_s)
+        busy = await_quiet(self.patience_s)
+        self.tune()
+        result = Result(self.title)
+        result.busy = busy
         for guest, place in zip(self.rig.guests(), self.places):
             self.rig.virsh("vcpupin", guest["name"], "0", str(place), "--live")
         self.start()
         self.await_rounds(idle_rounds)
-        self.load("all", self.SHAPES[self.guests])
+        self.load("all", self.shape)
         self.loaded = time.monotonic()
         self.await_rounds(rounds)
         self.end(result)
@@ -194,11 +222,39 @@ class CpuCase(Case):
         seen = sum(one["pin_changes"] for one in rounds)
         most = self.fewest + (1 if self.fewest else 0) + (2 if plans > 1 else 0) + self.slack
         limit = (2 if self.fewest else 1) + self.slack
+        self.judge_speed(result, looks)
         result.add("intervals until balance", str(last + 1), f"at most {limit}", last + 1 <= limit)
         result.add("pin changes", str(pins), f"at most {most}", pins <= most)
         result.add("pin changes that the monitor saw", str(seen), str(pins), seen == pins)
         self.judge_balance(result, rounds, steady)
         result.add("replay of the recording", f"{len(looks)} plans, the same", "the same", True)
+
+    def judge_speed(self, result, looks):
+        """How long a round took, by what each processor's guests ran and waited.  A machine that is
+        itself a guest has processors that are one core's threads at times, and cores at others: the
+        load is then not one load, and no placement stays balanced."""
+        works = []
+        for (before, _), (now, _) in zip(looks, looks[1:]):
+            elapsed = now["at_ns"] - before["at_ns"]
+            if before["at_ns"] * 1e-9 <= self.loaded:
+                continue
+            start = {guest["uuid"]: guest["vcpus"][0] for guest in before["guests"]}
+            by_cpu = collections.defaultdict(list)
+            for guest in now["guests"]:
+                vcpu, old = guest["vcpus"][0], start[guest["uuid"]]
+                ran = (vcpu["run_ns"] - old["run_ns"]) / elapsed
+                waited = (vcpu["delay_ns"] - old["delay_ns"]) / elapsed
+                if vcpu["allowed"] == old["allowed"] and waited < 0.5 and ran + waited < 0.95:
+                    by_cpu[vcpu["allowed"]].append(self.sleep_ms * ran / (1 - waited - ran))
+            works += [sum(some) / len(some) for some in by_cpu.values()]
+        works.sort()
+        if not works:
+            return
+        low, high = works[len(works) // 10], works[-1 - len(works) // 10]
+        result.fair = high <= 1.25 * low
+        result.add("a round's work on either processor",
+                   f"{low:.1f} to {high:.1f} ms, nine in ten", "" if result.fair else
+                   "their speed changes")
 
     def judge_balance(self, result, rounds, steady):
         before = [one for one in rounds if one["at_ns"] * 1e-9 > self.loaded][:2]
@@ -226,11 +282,15 @@ class CpuCase(Case):
                                                            for pcpu in one["pcpus"]])))
         result.add("balanced rounds after the last change", f"{good} of {len(steady)}",
                    "nine in ten, or all but one", good >= min(0.9 * len(steady), len(steady) - 1))
+        self.judge_places(result, steady)
+
+    def judge_places(self, result, steady):
         counts = collections.Counter(vcpu["allowed"] for vcpu in steady[-1]["vcpus"])
         text = " ".join(f"{counts[cpu]} on {cpu}" for cpu in sorted(counts))
         half = self.guests // 2
         result.add("guests on each processor", text, f"{half} on each",
                    set(counts.values()) == {half})
+        result.add("processors with guests", str(len(counts)), "2", len(counts) == 2)
 
 
 class MemoryCase(Case):

@@ -26,7 +26,9 @@ class Cases(RigTest):
     """The document's cases with four guests, for as long as it takes to see what happens.
 
     So short a run on whatever machine sees others' work, too: a case that misses a goal is run
-    again, and a goal has a little slack.  The full form (cpu/test/run) has neither."""
+    again, and a goal has a little slack.  The full form (cpu/test/run) has neither.  Where the
+    speed of a machine's processors changes, what is left to see is that guests are spread at all,
+    and all that has nothing to do with balance."""
 
     TRIES = 3
 
@@ -38,18 +40,25 @@ class Cases(RigTest):
     def setUp(self):
         self.addCleanup(self.rig.kill_programs)
 
-    def judge(self, run):
+    def judge(self, run, without_balance=()):
+        ever_fair = False
         for _ in range(self.TRIES):
             result = run()
             print(f"\n{result.title}\n{result.table()}", flush=True)
             if result.met:
                 return
+            ever_fair |= result.fair
+        missed = {row.figure for row in result.rows if row.met is False}
+        if not ever_fair and missed <= set(without_balance):
+            print("balance was not judged: the speed of the processors changes", flush=True)
+            return
         self.fail("\n".join(f"--- {who} ---\n{text}" for who, text in result.printed))
 
     def test_processors_in_each_case(self):
         for number in (1, 2, 3):
             with self.subTest(case=number):
-                self.judge(lambda: CpuCase(self.rig, number, 4, 1, 30, slack=1).run(2, 10))
+                self.judge(lambda: CpuCase(self.rig, number, 4, 1, 30, slack=1).run(2, 10),
+                           CpuCase.OF_BALANCE)
 
     def test_memory_of_one_that_grows_and_frees(self):
         self.judge(lambda: MemoryCase(self.rig, 1, 4, 2, True).run(2, 5))

@@ -8,6 +8,7 @@ else does.  Programs come from $FL_PROGRAMS, else from bin/ of this tree.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -222,6 +223,11 @@ class Rig:
     def pins(self):
         return {guest["name"]: guest["pins"] for guest in self.guests()}
 
+    def run_ns(self, name):
+        """How long the guest's first vCPU has run."""
+        stats = self.virsh("domstats", name, "--vcpu")
+        return int(re.search(r"vcpu\.0\.time=(\d+)", stats)[1])
+
     def program(self, name, program, *words):
         """Starts one against this Rig's libvirt."""
         one = Background(self, name, program, *words, "--uri", self.uri)
@@ -248,6 +254,8 @@ def main(wants_all=()):
     if wanted.startswith(tuple(wants_all)) and lacking or "apt-get" in lacking:
         print("skipped: missing here: " + ", ".join(lacking))
         return SKIPPED
+    # Ended from outside, it still ends its guests and its daemon.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     program = unittest.main(module="__main__", exit=False, verbosity=2)
     if program.result.skipped:
         for _, why in program.result.skipped:
