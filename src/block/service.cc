@@ -67,7 +67,10 @@ RunEnd Service::run() {
       continue;
     }
     const bool at_rest = fair_.in_flight() == 0 && (fair_.pending() == 0 || drained_long_enough());
-    if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) || idled()) break;
+    if (state_ == State::kHalted || (state_ == State::kDraining && at_rest) ||
+        (state_ == State::kServing && idle_.expired())) {
+      break;
+    }
     if (!std::exchange(polling_, true)) poll_.begin();
     if (poll_.again()) continue;
     polling_ = false;
@@ -173,6 +176,8 @@ void Service::fault(ClientIndex index, const char* why) {
 bool Service::intake() {
   if (state_ != State::kServing || active_.empty()) return false;
   now_ns_ = clock_.now_ns();
+  // We may have been stopped for long between a look at the clock and the requests that came after.
+  if (std::exchange(asked_, false)) idle_.touch(now_ns_);
   look_at_image();
   bool busy = false;
   // Backwards, because a client may leave the list while it is looked at.
@@ -245,12 +250,6 @@ void Service::identify(ClientPort& port, std::uint32_t slot) {
     geometry.operations |= 1U << static_cast<unsigned>(op);
   }
   std::memcpy(port.data(slot), &geometry, sizeof geometry);
-}
-
-// The limit counts from when we last ran out of work: the time noted with a request is that of the
-// look that found it, and we may have been stopped for long in between.
-bool Service::idled() const noexcept {
-  return state_ == State::kServing && !asked_ && idle_.expired();
 }
 
 bool Service::drained_long_enough() const noexcept {
@@ -372,7 +371,6 @@ bool Service::rest() {
   if (state_ == State::kServing && !arm_all()) return false;
   if (orders_.waiting()) return false;
   place();
-  if (std::exchange(asked_, false)) idle_.touch();
   reads_.engine().wait(idle_.remaining_ns());
   return true;
 }

@@ -100,7 +100,6 @@ class Service {
   int take_from(disk::ClientIndex index);
   void accept(disk::ClientIndex index, std::uint32_t slot);
   void identify(ClientPort& port, std::uint32_t slot);
-  bool idled() const noexcept;
   bool drained_long_enough() const noexcept;
   bool dispatch();
   bool reap();
@@ -127,7 +126,7 @@ class Service {
   const Events events_;
 
   daemon::IdleLimit idle_;  // since the last request
-  bool asked_ = false;      // for something, since we last slept
+  bool asked_ = false;      // for something, at the last look
 
   // Belong to the service thread.
   ReadPath reads_;

@@ -227,7 +227,7 @@ TEST(CpuManager, PartsGuestsOnOneCoreAndBringsThemToTheirMemory) {
   EXPECT_NEAR(nodes.work(), 1, 1e-6);
 }
 
-// What emulators do for their guests is seen on the processor where no guest is; taken for something
+// What emulators do for their guests is seen on the processor where no guest is; taken for a load
 // that stays there it would keep the fourth guest away.
 TEST(CpuManager, TakesHelpersForWhatGoesWhereThereIsRoom) {
   for (const bool together : {true, false}) {
