@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// manage::CpuMeter on samples made by hand: whose the foreign load is.  What it makes of demand is
+// seen in simulated worlds (src/sim/cpu_manager_test.cc).
+#include "manage/cpu_meter.h"
+
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+
+namespace fairlead::manage {
+namespace {
+
+constexpr std::uint64_t kSecond = base::kNanosPerSecond;
+
+std::uint64_t ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
+
+// Two processors, one guest on the first: what all have done in so many seconds, at these rates.
+struct Host {
+  double vcpu = 0.5;
+  double busy[2] = {0.5, 0};
+  double process = 0.5;
+  CpuSet helpers_allowed = CpuSet::first(2);
+
+  Sample after(std::uint64_t seconds) const {
+    const auto time = static_cast<double>(seconds);
+    Sample sample;
+    sample.at_ns = static_cast<std::int64_t>(seconds * kSecond);
+    for (std::uint32_t p = 0; p < 2; ++p) {
+      sample.pcpus.push_back({.cpu = p, .busy_ns = ns(busy[p] * time), .core = p});
+    }
+    GuestSample guest;
+    guest.uuid = "g";
+    guest.run_id = 1;
+    guest.vcpus.push_back({.run_ns = ns(vcpu * time), .delay_ns = 0, .allowed = CpuSet::of({0})});
+    guest.process_ns = ns(process * time);
+    guest.helpers_allowed = helpers_allowed;
+    sample.guests.push_back(std::move(guest));
+    return sample;
+  }
+
+  CpuLoads measured() const {
+    CpuMeter meter;
+    meter.measure(after(1));
+    return meter.measure(after(2));
+  }
+};
+
+TEST(CpuMeter, ExpectsHelpersEvenlyWhereTheyMayRun) {
+  const Host host{.busy = {0.5, 0.2}, .process = 0.7};
+  const auto loads = host.measured();
+  EXPECT_NEAR(loads.pcpus[1].foreign, 0.2, 1e-6);
+  EXPECT_NEAR(loads.pcpus[0].fixed, 0.1, 1e-6);
+  EXPECT_NEAR(loads.pcpus[1].fixed, 0.1, 1e-6);
+  EXPECT_NEAR(loads.pcpus[0].demand, 0.6, 1e-6);
+}
+
+TEST(CpuMeter, LeavesHelpersWhereTheirMaskHoldsThem) {
+  const Host host{.busy = {0.5, 0.2}, .process = 0.7, .helpers_allowed = CpuSet::of({1})};
+  const auto loads = host.measured();
+  EXPECT_NEAR(loads.pcpus[0].fixed, 0, 1e-6);
+  EXPECT_NEAR(loads.pcpus[1].fixed, 0.2, 1e-6);
+}
+
+TEST(CpuMeter, TellsOtherProgramsFromHelpers) {
+  const Host host{.busy = {0.5, 0.5}, .process = 0.7};
+  const auto loads = host.measured();
+  EXPECT_NEAR(loads.pcpus[0].fixed, 0.1, 1e-6);
+  EXPECT_NEAR(loads.pcpus[1].fixed, 0.4, 1e-6);
+}
+
+TEST(CpuMeter, ExpectsNoMoreThanWasSeen) {
+  const Host host{.busy = {0.5, 0.2}, .process = 1.4};
+  const auto loads = host.measured();
+  EXPECT_NEAR(loads.pcpus[0].fixed + loads.pcpus[1].fixed, 0.2, 1e-6);
+}
+
+TEST(CpuMeter, WithoutTheProcesssTimeAllForeignLoadStays) {
+  Host host{.busy = {0.5, 0.2}, .process = 0.1};  // less than its vCPU's: nonsense
+  EXPECT_NEAR(host.measured().pcpus[1].fixed, 0.2, 1e-6);
+  host.process = 0.7;
+  host.helpers_allowed = {};  // not known
+  EXPECT_NEAR(host.measured().pcpus[1].fixed, 0.2, 1e-6);
+  CpuMeter meter;
+  meter.measure(host.after(1));
+  Sample restarted = host.after(2);
+  restarted.guests[0].run_id = 2;
+  restarted.guests[0].helpers_allowed = CpuSet::first(2);
+  EXPECT_NEAR(meter.measure(restarted).pcpus[1].fixed, 0.2, 1e-6);
+}
+
+}  // namespace
+}  // namespace fairlead::manage
