@@ -146,25 +146,37 @@ void CpuMeter::measure_pcpus(const Sample& sample, CpuLoads& loads, std::vector<
   pcpus_ = std::move(now);
 }
 
+std::optional<std::uint64_t> CpuMeter::SeenHelpers::since(const SeenHelpers& before) const {
+  if (process_ns < before.process_ns || vcpus_ns.size() != before.vcpus_ns.size()) return {};
+  std::uint64_t vcpus = 0;
+  for (const auto& [index, run_ns] : vcpus_ns) {
+    const auto old = before.vcpus_ns.find(index);
+    if (old == before.vcpus_ns.end() || run_ns < old->second) return {};
+    vcpus += run_ns - old->second;
+  }
+  const std::uint64_t process = process_ns - before.process_ns;
+  return process - std::min(process, vcpus);
+}
+
 void CpuMeter::measure_helpers(const Sample& sample, const CpuLoads& loads) {
   std::map<std::string, SeenHelpers> now;
   for (const GuestSample& guest : sample.guests) {
     if (!guest.process_ns) continue;
-    std::uint64_t vcpus_ns = 0;
-    for (const VcpuSample& vcpu : guest.vcpus) vcpus_ns += vcpu.run_ns;
-    SeenHelpers seen{.run_id = guest.run_id};
-    seen.run_ns = *guest.process_ns - std::min(*guest.process_ns, vcpus_ns);
+    SeenHelpers seen{.run_id = guest.run_id, .process_ns = *guest.process_ns, .vcpus_ns = {}};
+    for (const VcpuSample& vcpu : guest.vcpus) seen.vcpus_ns[vcpu.index] = vcpu.run_ns;
     const auto before = helpers_.find(guest.uuid);
     if (before != helpers_.end() && before->second.run_id == guest.run_id) {
       seen.used = before->second.used;
       seen.known = before->second.known;
-      if (loads.elapsed_ns > 0) {
-        const double used = rate(before->second.run_ns, seen.run_ns, loads.elapsed_ns);
+      const auto time = seen.since(before->second);
+      if (time && loads.elapsed_ns > 0) {
+        // Of one processor; they may use several.
+        const double used = static_cast<double>(*time) / static_cast<double>(loads.elapsed_ns);
         seen.used = seen.known ? smooth(seen.used, used) : used;
         seen.known = true;
       }
     }
-    now.emplace(guest.uuid, seen);
+    now.emplace(guest.uuid, std::move(seen));
   }
   helpers_ = std::move(now);
 }

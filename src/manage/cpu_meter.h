@@ -87,9 +87,14 @@ class CpuMeter {
   // What a guest's process did beside its vCPUs.
   struct SeenHelpers {
     std::int32_t run_id = 0;
-    std::uint64_t run_ns = 0;
+    std::uint64_t process_ns = 0;
+    std::map<std::uint32_t, std::uint64_t> vcpus_ns;
     double used = 0;  // smoothed
     bool known = false;
+
+    // Since `before`; empty where the two cannot be compared: a vCPU was plugged or unplugged, and
+    // its time came or went with it.
+    std::optional<std::uint64_t> since(const SeenHelpers& before) const;
   };
 
   void measure_vcpus(const Sample& sample, CpuLoads& loads);

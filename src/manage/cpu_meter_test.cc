@@ -89,5 +89,42 @@ TEST(CpuMeter, WithoutTheProcesssTimeAllForeignLoadStays) {
   EXPECT_NEAR(meter.measure(restarted).pcpus[1].fixed, 0.2, 1e-6);
 }
 
+// With an unplugged vCPU its time goes, too: that is no work of helpers.
+TEST(CpuMeter, KeepsWhatItKnowsOfHelpersWhenAVcpuIsUnplugged) {
+  const Host host{.busy = {0.5, 0.2}, .process = 0.7};
+  CpuMeter meter;
+  const auto with_second = [&](std::uint64_t seconds) {
+    Sample sample = host.after(seconds);
+    sample.guests[0].vcpus.push_back(
+        {.index = 1, .run_ns = 90 * kSecond, .delay_ns = 0, .allowed = CpuSet::of({0})});
+    *sample.guests[0].process_ns += 90 * kSecond;
+    return sample;
+  };
+  meter.measure(with_second(1));
+  EXPECT_NEAR(meter.measure(with_second(2)).pcpus[1].fixed, 0.1, 1e-6);
+  Sample without = with_second(3);
+  without.guests[0].vcpus.pop_back();
+  EXPECT_NEAR(meter.measure(without).pcpus[1].fixed, 0.1, 1e-6);
+  Sample backwards = with_second(4);
+  backwards.guests[0].vcpus[1].run_ns = 0;
+  EXPECT_NEAR(meter.measure(backwards).pcpus[1].fixed, 0.1, 1e-6);
+}
+
+TEST(CpuMeter, HelpersMayUseSeveralProcessors) {
+  CpuMeter meter;
+  const auto after = [](std::uint64_t seconds) {
+    const Host host{.process = 2.3, .helpers_allowed = CpuSet::first(4)};
+    Sample sample = host.after(seconds);
+    for (std::uint32_t p = 1; p < 4; ++p) {
+      sample.pcpus.resize(std::max<std::size_t>(sample.pcpus.size(), p + 1));
+      sample.pcpus[p] = {.cpu = p, .busy_ns = ns(0.6 * static_cast<double>(seconds)), .core = p};
+    }
+    return sample;
+  };
+  meter.measure(after(1));
+  const auto loads = meter.measure(after(2));
+  for (const PcpuLoad& load : loads.pcpus) EXPECT_NEAR(load.fixed, 0.45, 1e-6);
+}
+
 }  // namespace
 }  // namespace fairlead::manage

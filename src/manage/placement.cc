@@ -32,6 +32,7 @@ void consider(const Step& step, Step& best) {
 
 // The best single move from p to q, or swap between them.
 void consider_pair(const PlacementState& state, std::uint32_t p, std::uint32_t q, Step& best) {
+  using Room = PlacementState::Room;
   const PlacementState::Bound bound = state.bound(p, q);
   if (bound.most() <= best.worth()) return;
   const auto& items = state.problem().items;
@@ -42,11 +43,16 @@ void consider_pair(const PlacementState& state, std::uint32_t p, std::uint32_t q
     if (bound.of(load, cost) > best.worth() && state.may(a, q)) {
       consider({state.gain_of_move(a, q), a, q, kNowhere}, best);
     }
+    if (bound.of_swap(load, cost, state.lightest(q), state.heaviest(q)) <= 2 * best.worth()) {
+      continue;
+    }
+    const Room room = state.room(a, q);
+    if (room == Room::kNone) continue;
     for (const std::uint32_t b : state.on(q)) {
       const double most = bound.of(load - items[b].demand, cost + bound.costs[b]);
-      if (most <= 2 * best.worth() || !may_move(state, b) || !state.may(a, q, b) ||
-          !state.may(b, p, a))
-        continue;
+      if (most <= 2 * best.worth() || !may_move(state, b)) continue;
+      if (room == Room::kForPeer && items[b].guest != items[a].guest) continue;
+      if (!state.may(b, p, a)) continue;
       consider({state.gain_of_swap(a, b), a, q, b}, best);
     }
   }

@@ -44,11 +44,20 @@ PlacementState::PlacementState(const PlacementProblem& problem)
     }
     most_on_one_.push_back((static_cast<std::uint32_t>(peers.size()) + room - 1) / room);
   }
+  rows_.resize(guests);
+  for (std::uint32_t guest = 0; guest < guests; ++guest) {
+    if (peers_[guest].size() <= kFewPeers) continue;
+    rows_[guest] = {std::vector<double>(problem.cpus.size()),
+                    std::vector<std::uint32_t>(problem.cpus.size())};
+    for (const std::uint32_t i : peers_[guest]) put_in_row(i, at_[i], true);
+  }
   smt_ = std::ranges::any_of(siblings_, [](const auto& others) { return !others.empty(); });
   stacked_.resize(problem.items.size());
   misplaced_.resize(problem.items.size());
   most_stacked_.resize(problem.cpus.size());
   most_misplaced_.resize(problem.cpus.size());
+  lightest_.resize(problem.cpus.size());
+  heaviest_.resize(problem.cpus.size());
   for (std::uint32_t cpu = 0; cpu < problem.cpus.size(); ++cpu) judge(cpu);
 }
 
@@ -64,15 +73,19 @@ PlacementState::Bound PlacementState::bound(std::uint32_t p, std::uint32_t q) co
   return {.pull = loads_[p] - loads_[q] + k * (sibling_load(p) - sibling_load(q)),
           .evening = 1 - k,
           .other = 2 * (most[p] + most[q]),
-          .costs = near ? stacked_.data() : misplaced_.data()};
+          .costs = near ? stacked_.data() : misplaced_.data(),
+          .most_cost_there = most[q]};
 }
 
 void PlacementState::judge(std::uint32_t cpu) {
   most_stacked_[cpu] = most_misplaced_[cpu] = 0;
+  lightest_[cpu] = heaviest_[cpu] = on_[cpu].empty() ? 0 : problem_.items[on_[cpu][0]].demand;
   for (const std::uint32_t item : on_[cpu]) {
     const double demand = problem_.items[item].demand;
     stacked_[item] = demand * problem_.stack_weight * stacked_demand(item, cpu, item);
     misplaced_[item] = stacked_[item] + demand * distance(item, cpu);
+    lightest_[cpu] = std::min(lightest_[cpu], demand);
+    heaviest_[cpu] = std::max(heaviest_[cpu], demand);
     most_stacked_[cpu] = std::max(most_stacked_[cpu], stacked_[item]);
     most_misplaced_[cpu] = std::max(most_misplaced_[cpu], misplaced_[item]);
   }
@@ -82,6 +95,14 @@ bool PlacementState::may(std::uint32_t item, std::uint32_t cpu, std::uint32_t le
   const PlacementItem& it = problem_.items[item];
   if (!it.allowed.empty() && !it.allowed[cpu]) return false;
   return peers_on(item, cpu, leaving) < most_on_one_[it.guest];
+}
+
+PlacementState::Room PlacementState::room(std::uint32_t item, std::uint32_t cpu) const {
+  const PlacementItem& it = problem_.items[item];
+  if (!it.allowed.empty() && !it.allowed[cpu]) return Room::kNone;
+  const std::uint32_t peers = peers_on(item, cpu, kNowhere);
+  if (peers < most_on_one_[it.guest]) return Room::kForAny;
+  return peers == most_on_one_[it.guest] ? Room::kForPeer : Room::kNone;
 }
 
 double PlacementState::gain_of_move(std::uint32_t item, std::uint32_t to) const {
@@ -135,6 +156,10 @@ void PlacementState::place(std::uint32_t item, std::uint32_t cpu) {
     loads_[at_[item]] -= d;
     std::erase(on_[at_[item]], item);
   }
+  if (has_row(problem_.items[item].guest)) {
+    put_in_row(item, at_[item], false);
+    put_in_row(item, cpu, true);
+  }
   const std::uint32_t from = std::exchange(at_[item], cpu);
   if (from != kNowhere) judge(from);
   if (cpu == kNowhere) return;
@@ -154,8 +179,26 @@ std::vector<Move> PlacementState::moves() const {
   return moves;
 }
 
+void PlacementState::put_in_row(std::uint32_t item, std::uint32_t cpu, bool there) {
+  if (cpu == kNowhere) return;
+  Row& row = rows_[problem_.items[item].guest];
+  const double demand = problem_.items[item].demand;
+  row.count[cpu] += there ? 1 : UINT32_MAX;  // one more, or one less
+  // None leaves nothing behind, whatever was rounded on the way.
+  row.demand[cpu] = row.count[cpu] == 0 ? 0 : row.demand[cpu] + (there ? demand : -demand);
+}
+
+bool PlacementState::is_peer(std::uint32_t item, std::uint32_t other) const noexcept {
+  return other != kNowhere && other != item &&
+         problem_.items[other].guest == problem_.items[item].guest;
+}
+
 std::uint32_t PlacementState::peers_on(std::uint32_t item, std::uint32_t cpu,
                                        std::uint32_t but) const {
+  if (const std::uint32_t guest = problem_.items[item].guest; has_row(guest)) {
+    return rows_[guest].count[cpu] - (at_[item] == cpu ? 1 : 0) -
+           (is_peer(item, but) && at_[but] == cpu ? 1 : 0);
+  }
   std::uint32_t count = 0;
   for (const std::uint32_t peer : peers_[problem_.items[item].guest]) {
     if (peer != item && peer != but && at_[peer] == cpu) ++count;
@@ -165,6 +208,11 @@ std::uint32_t PlacementState::peers_on(std::uint32_t item, std::uint32_t cpu,
 
 double PlacementState::stacked_demand(std::uint32_t item, std::uint32_t cpu,
                                       std::uint32_t but) const {
+  if (const std::uint32_t guest = problem_.items[item].guest; has_row(guest)) {
+    if (peers_on(item, cpu, but) == 0) return 0;
+    return rows_[guest].demand[cpu] - (at_[item] == cpu ? problem_.items[item].demand : 0) -
+           (is_peer(item, but) && at_[but] == cpu ? problem_.items[but].demand : 0);
+  }
   double demand = 0;
   for (const std::uint32_t peer : peers_[problem_.items[item].guest]) {
     if (peer != item && peer != but && at_[peer] == cpu) demand += problem_.items[peer].demand;

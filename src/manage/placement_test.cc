@@ -71,8 +71,9 @@ PlacementProblem random_problem(base::Random& random, std::uint32_t cpus, std::u
     problem.cpus.push_back({foreign, with_topology ? cpu / 2 : cpu, with_topology ? cpu / 2 : 0,
                             with_topology ? cpu / 4 : 0});
   }
+  const std::uint32_t peers = random.below(3) == 0 ? 6 : 2;  // of one guest
   for (std::uint32_t i = 0; i < items; ++i) {
-    PlacementItem one = item(random.unit(), with_topology ? i / 2 : i,
+    PlacementItem one = item(random.unit(), with_topology ? i / peers : i,
                              static_cast<std::uint32_t>(random.below(cpus)));
     if (with_topology && random.below(3) == 0) {
       one.home_node = static_cast<std::uint32_t>(random.below(2));
@@ -109,6 +110,9 @@ TEST(PlacementState, GainsAreDifferencesOfTheCost) {
       const double load = problem.items[a].demand - problem.items[b].demand;
       const double most = bound.of(load, bound.costs[a] + bound.costs[b]);
       ASSERT_LE(state.gain_of_swap(a, b), most + 1e-9);
+      ASSERT_LE(most, bound.of_swap(problem.items[a].demand, bound.costs[a], state.lightest(at[b]),
+                                    state.heaviest(at[b])) +
+                          1e-9);
       ASSERT_LE(most, std::max(bound.most(), state.bound(at[b], at[a]).most()) + 1e-9);
       ASSERT_NEAR(state.gain_of_swap(a, b), before - cost(problem, swapped), 1e-9) << round;
     }

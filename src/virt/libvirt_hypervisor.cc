@@ -258,14 +258,23 @@ class LibvirtHypervisor::Connection {
     std::int32_t run_id = -1;
     std::optional<std::uint32_t> memory_node;
     CpuSet helpers_allowed;
+    std::uint32_t looks = 0;  // since they were asked
   };
-  // Asked once a run: they do not change while the guest runs but by an operator's command.
+  // Not asked at every look: they change by an operator's command only.
   const Bounds& bounds_of(virDomainPtr domain, const GuestSample& guest) {
+    constexpr std::uint32_t kLooks = 16;
     auto& known = bounds_[guest.uuid];
-    if (known.run_id != guest.run_id) {
+    if (known.run_id != guest.run_id || ++known.looks >= kLooks || known.helpers_allowed.empty()) {
       known = {guest.run_id, memory_node(domain), helpers_allowed(domain)};
     }
     return known;
+  }
+
+  // Of those that are gone nothing is kept.  Guests by rising uuid.
+  void keep_bounds(const std::vector<GuestSample>& guests) {
+    std::erase_if(bounds_, [&](const auto& known) {
+      return !std::ranges::binary_search(guests, known.first, {}, &GuestSample::uuid);
+    });
   }
 
  private:
@@ -386,6 +395,7 @@ base::Result<manage::Sample> LibvirtHypervisor::sample() {
     sample.guests.push_back(std::move(guest));
   }
   std::ranges::sort(sample.guests, {}, &GuestSample::uuid);
+  if (options_.processors) connection_->keep_bounds(sample.guests);
   return sample;
 }
 
