@@ -42,14 +42,7 @@ class MemoryProgram final : public apps::ManagerProgram {
   std::vector<Action> actions() const override {
     std::vector<Action> actions;
     actions.reserve(plan_.want_stats.size() + plan_.targets.size());
-    for (const std::string& uuid : plan_.want_stats) {
-      actions.push_back({
-          .text = fmt::format("{} reports every {} s", uuid, period_s_),
-          .line = fmt::format("{}: is to report every {} s", uuid, period_s_),
-          .apply = [uuid, period = period_s_](
-                       manage::Hypervisor& to) { return to.set_stats_period(uuid, period); },
-      });
-    }
+    // Memory first: a guest that does not answer keeps those behind it waiting.
     for (const manage::MemoryTarget& target : plan_.targets) {
       actions.push_back({
           .text = text_of(target),
@@ -59,6 +52,16 @@ class MemoryProgram final : public apps::ManagerProgram {
               [target](manage::Hypervisor& to) {
                 return to.set_memory(target.uuid, target.to_bytes);
               },
+          .guest = target.uuid,
+      });
+    }
+    for (const std::string& uuid : plan_.want_stats) {
+      actions.push_back({
+          .text = fmt::format("{} reports every {} s", uuid, period_s_),
+          .line = fmt::format("{}: is to report every {} s", uuid, period_s_),
+          .apply = [uuid, period = period_s_](
+                       manage::Hypervisor& to) { return to.set_stats_period(uuid, period); },
+          .guest = uuid,
       });
     }
     return actions;

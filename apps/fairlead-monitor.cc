@@ -17,7 +17,7 @@
 #include "apps/rounds.h"
 #include "base/json.h"
 #include "base/units.h"
-#include "daemon/signals.h"
+#include "daemon/end_watch.h"
 #include "manage/cpu_watch.h"
 #include "manage/memory_watch.h"
 #include "virt/libvirt_hypervisor.h"
@@ -278,7 +278,7 @@ class Monitor {
  public:
   Monitor(const MonitorOptions& options, Watch& watch) : options_(options), watch_(watch) {}
 
-  int run(manage::Hypervisor& hypervisor, daemon::Signals& signals) {
+  int run(manage::Hypervisor& hypervisor, const daemon::EndWatch& end) {
     if (!options_.log.empty()) {
       log_.open(options_.log, std::ios::trunc);
       if (!log_) {
@@ -294,12 +294,12 @@ class Monitor {
         .member("interval_s", options_.interval_s)
         .end_object();
     if (const auto told = tell({}, line); !told) return failed(told.error());
-    for (apps::Rounds rounds(options_.interval_s, signals);;) {
+    for (apps::Rounds rounds(options_.interval_s, end);;) {
       if (const auto looked = look(hypervisor); !looked) return failed(looked.error());
       if (options_.rounds != 0 && rounds_ >= options_.rounds) break;
       if (!rounds.await_next()) break;
     }
-    const auto ended = end();
+    const auto ended = sum_up();
     return ended ? apps::kDone : failed(ended.error());
   }
 
@@ -337,7 +337,7 @@ class Monitor {
                 line);
   }
 
-  base::Status end() {
+  base::Status sum_up() {
     std::string line;
     JsonWriter json(line);
     json.begin_object().member("event", "end");
@@ -371,14 +371,14 @@ class Monitor {
 };
 
 int monitor(const MonitorOptions& options, Watch& watch, virt::LibvirtOptions libvirt) {
-  auto signals = daemon::Signals::take();
-  if (!signals) return apps::fail(kProgram, signals.error());
+  auto end = daemon::EndWatch::start(kProgram);
+  if (!end) return apps::fail(kProgram, end.error());
   auto hypervisor = virt::LibvirtHypervisor::open(std::move(libvirt));
   if (!hypervisor) {
     apps::fail(kProgram, hypervisor.error());
     return hypervisor.error().kind() == ErrorKind::kInvalid ? apps::kUsage : apps::kFailed;
   }
-  return Monitor(options, watch).run(**hypervisor, *signals);
+  return Monitor(options, watch).run(**hypervisor, **end);
 }
 
 CLI::App* add_verb(CLI::App& app, const char* name, const char* purpose, MonitorOptions& options,

@@ -48,6 +48,7 @@ class VcpuProgram final : public apps::ManagerProgram {
           .line = fmt::format("{} vCPU {}: {} -> {}: {}", pin.name, pin.vcpu, pin.before.text(),
                               pin.pcpu, pin.why),
           .apply = [this, pin](manage::Hypervisor& hypervisor) { return apply(hypervisor, pin); },
+          .guest = pin.uuid,
       });
     }
     return actions;

@@ -3,13 +3,14 @@
 
 #include <cstdio>
 #include <ctime>
+#include <map>
 #include <memory>
 
 #include <fmt/format.h>
 
 #include "apps/command.h"
 #include "apps/rounds.h"
-#include "daemon/signals.h"
+#include "daemon/end_watch.h"
 #include "manage/recording.h"
 
 namespace fairlead::apps {
@@ -30,6 +31,8 @@ std::vector<std::string> texts(const std::vector<ManagerProgram::Action>& action
   for (const auto& action : actions) all.push_back(action.text);
   return all;
 }
+
+constexpr std::uint64_t kRest = 20;  // passes, for a guest that did not answer
 
 class Loop {
  public:
@@ -66,18 +69,20 @@ class Loop {
     return write(manage::start_line(manager_.name(), manager_.config()));
   }
 
-  int run(manage::Hypervisor& hypervisor, daemon::Signals& signals) {
+  int run(manage::Hypervisor& hypervisor, const daemon::EndWatch& end) {
     if (const auto opened = open_record(); !opened) return fail(program_, opened.error());
     if (options_.json()) {
       std::puts(manage::start_line(manager_.name(), manager_.config()).c_str());
-      std::fflush(stdout);
+      if (!flush_stdout()) return kFailed;
     }
-    Rounds rounds(options_.interval_s, signals);
+    Rounds rounds(options_.interval_s, end);
     // A load is known from the second look on, so "once" is two of them.
     for (int passes_left = options_.once ? 2 : -1; passes_left != 0; passes_left -= 1) {
       if (const auto passed = pass(hypervisor, passes_left == 2); !passed) {
         return fail(program_, passed.error());
       }
+      // Nobody hears us any more: the program's end says so, with exit code 1.
+      if (!flush_stdout()) return kFailed;
       if (passes_left == 1) break;
       if (!rounds.await_next()) break;
     }
@@ -101,9 +106,10 @@ class Loop {
     FL_TRY_STATUS(write(manage::sample_line(*sample)));
     FL_TRY_STATUS(write(manage::plan_line(texts(actions))));
     tell(actions);
+    ++passes_;
     bool lost = options_.dry_run || only_look;
     for (const auto& action : actions) {
-      if (!lost) {
+      if (!lost && !leaves_alone(action.guest)) {
         const auto done = action.apply(hypervisor);
         if (done) continue;
         if (done.error().kind() == ErrorKind::kDenied) {
@@ -112,11 +118,18 @@ class Loop {
         }
         warn(fmt::format("{}: {}", action.text, done.error().message()));
         lost = done.error().kind() == ErrorKind::kClosed;
+        if (done.error().kind() == ErrorKind::kBusy) resume_at_[action.guest] = passes_ + kRest;
       }
       manager_.undone(action.text);
       FL_TRY_STATUS(write(manage::undone_line(action.text)));
     }
     return {};
+  }
+
+  // Each call to a guest that does not answer takes half a minute, in which the others wait.
+  bool leaves_alone(const std::string& guest) const {
+    const auto resting = resume_at_.find(guest);
+    return resting != resume_at_.end() && passes_ < resting->second;
   }
 
   void tell(const std::vector<ManagerProgram::Action>& actions) {
@@ -131,7 +144,7 @@ class Loop {
         for (const auto& reason : manager_.reasons()) std::printf("  %s\n", reason.c_str());
       }
     }
-    std::fflush(stdout);
+    flush_stdout();
   }
 
   base::Status write(const std::string& line) {
@@ -152,6 +165,8 @@ class Loop {
   const ManagerOptions& options_;
   ManagerProgram& manager_;
   std::ofstream record_;
+  std::uint64_t passes_ = 0;
+  std::map<std::string, std::uint64_t> resume_at_;  // pass, by guest
   mutable std::string last_warning_;
 };
 
@@ -185,14 +200,14 @@ int run_manager(const std::string& program, const ManagerOptions& options, Manag
                  program.c_str(), program.c_str());
     return kUsage;
   }
-  auto signals = daemon::Signals::take();
-  if (!signals) return fail(program, signals.error());
+  auto end = daemon::EndWatch::start(program);
+  if (!end) return fail(program, end.error());
   auto hypervisor = open(options);
   if (!hypervisor) {
     fail(program, hypervisor.error());
     return hypervisor.error().kind() == ErrorKind::kInvalid ? kUsage : kFailed;
   }
-  return loop.run(**hypervisor, *signals);
+  return loop.run(**hypervisor, **end);
 }
 
 }  // namespace fairlead::apps

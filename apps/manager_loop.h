@@ -4,7 +4,8 @@
 //
 // One pass: sample, decide, write down, apply.  A guest that vanished is noted and the others are
 // served; a lost connection skips the pass and is tried again in the next; a connection that may
-// only read ends the program.  SIGTERM and SIGINT end it between two passes.
+// only read ends the program.  SIGTERM and SIGINT end it between two passes, or after five seconds
+// where one of them does not end.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +50,7 @@ class ManagerProgram {
     std::string text;  // for the recording: equal decisions have equal texts
     std::string line;  // for people: what, and why
     std::function<base::Status(manage::Hypervisor&)> apply;
+    std::string guest{};  // whose; one that does not answer (kBusy) is left alone for a while
   };
   virtual std::vector<Action> actions() const = 0;
 

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -38,7 +40,7 @@ class TwoPins final : public ManagerProgram {
   std::string config() const override { return "[vcpu]\n"; }
   void decide(const manage::Sample&) override {
     ++decided;
-    if (--passes_left == 0) ::raise(SIGTERM);  // it waits until this pass is over
+    if (--passes_left == 0) ::kill(::getpid(), SIGTERM);  // it waits until this pass is over
   }
   std::vector<Action> actions() const override { return {pin("a"), pin("b")}; }
   void undone(const std::string& text) override { not_done.push_back(text); }
@@ -48,9 +50,10 @@ class TwoPins final : public ManagerProgram {
 
  private:
   static Action pin(const std::string& guest) {
-    return {.text = "pin " + guest, .line = "pins " + guest, .apply = [guest](auto& to) {
-              return to.pin(guest, 0, manage::CpuSet::of({1}));
-            }};
+    return {.text = "pin " + guest,
+            .line = "pins " + guest,
+            .apply = [guest](auto& to) { return to.pin(guest, 0, manage::CpuSet::of({1})); },
+            .guest = guest};
   }
 };
 
@@ -121,6 +124,27 @@ TEST_F(ManagerLoop, AGuestThatVanishedIsToldAndTheOthersAreServed) {
   EXPECT_EQ(err_, "prog: pin a: scripted\n") << "once, not each time";
   EXPECT_THAT(recorded(), HasSubstr(R"({"event":"undone","action":"pin a"})"));
   EXPECT_THAT(recorded(), testing::Not(HasSubstr(R"("action":"pin b")")));
+}
+
+TEST_F(ManagerLoop, AGuestThatDoesNotAnswerIsLeftAlone) {
+  hypervisor_.refusals["a"] = ErrorKind::kBusy;
+  EXPECT_EQ(run(), kDone);
+  EXPECT_EQ(hypervisor_.asked.size(), 1U + 3U);
+  EXPECT_THAT(manager_.not_done, ElementsAre("pin a", "pin a", "pin a"));
+}
+
+TEST_F(ManagerLoop, EndsWhenNobodyHearsIt) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  manager_.passes_left = 1000;
+  const auto deaf = [&] {
+    if (std::freopen("/dev/full", "w", stdout) == nullptr) std::_Exit(9);
+    const int code = run_manager("prog", options_, manager_, [&](const ManagerOptions&) {
+      return base::Result<std::unique_ptr<manage::Hypervisor>>(
+          std::make_unique<Borrowed>(hypervisor_));
+    });
+    std::_Exit(ended("prog", code) * 10 + manager_.decided);
+  };
+  EXPECT_EXIT(deaf(), testing::ExitedWithCode(11), "^prog: write standard output: No space");
 }
 
 TEST_F(ManagerLoop, ALostConnectionIsTriedAgain) {

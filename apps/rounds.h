@@ -3,7 +3,7 @@
 // Rounds: what a program that looks every so many seconds waits for between two looks; and how such
 // an interval is given on a command line.
 //
-// A late round is left out, not made up for.  SIGTERM and SIGINT end it between two rounds.
+// A late round is left out, not made up for.  The end is asked for between two rounds.
 //
 // Thread-safety: none.
 #pragma once
@@ -19,29 +19,27 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
-#include "daemon/signals.h"
+#include "daemon/end_watch.h"
 
 namespace fairlead::apps {
 
 class Rounds {
  public:
   // The first round is now.
-  Rounds(double interval_s, daemon::Signals& signals)
+  Rounds(double interval_s, const daemon::EndWatch& end)
       : interval_ns_(static_cast<std::int64_t>(interval_s * 1e9)),
-        signals_(signals),
+        end_(end),
         next_ns_(clock_.now_ns()) {}
 
-  // Returns when the next one is due.  False: a signal asks to end.
+  // Returns when the next one is due.  False: the end is asked for.
   bool await_next() {
     const std::int64_t now_ns = clock_.now_ns();
     next_ns_ = std::max(next_ns_ + interval_ns_, now_ns + interval_ns_ / 2);
     for (;;) {
       const std::int64_t left_ns = next_ns_ - clock_.now_ns();
-      pollfd waiting{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
+      pollfd waiting{.fd = end_.fd(), .events = POLLIN, .revents = 0};
       const auto left_ms = std::max<std::int64_t>(0, (left_ns + 999'999) / base::kNanosPerMilli);
-      ::poll(&waiting, 1, static_cast<int>(left_ms));
-      const daemon::Wish wish = signals_.next();
-      if (wish == daemon::Wish::kDrain || wish == daemon::Wish::kForce) return false;
+      if (::poll(&waiting, 1, static_cast<int>(left_ms)) > 0) return false;
       if (clock_.now_ns() >= next_ns_) return true;
     }
   }
@@ -49,7 +47,7 @@ class Rounds {
  private:
   const base::SystemClock clock_;
   const std::int64_t interval_ns_;
-  daemon::Signals& signals_;
+  const daemon::EndWatch& end_;
   std::int64_t next_ns_;
 };
 
