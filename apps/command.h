@@ -121,6 +121,15 @@ CLI::Validator accepts(Parse parse) {
       "");
 }
 
+// For a file's name: an empty one is no way to leave the option out.
+inline CLI::Validator not_empty() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return text.empty() ? std::string("it is empty") : std::string();
+      },
+      "");
+}
+
 // A number from `least` to `most`, and one of these words.  The help shows them as the option's
 // type_name().
 template <typename Number>

@@ -21,6 +21,7 @@
 #include "manage/cpu_watch.h"
 #include "manage/memory_watch.h"
 #include "virt/libvirt_hypervisor.h"
+#include "virt/local_uri.h"
 
 namespace {
 
@@ -374,10 +375,7 @@ int monitor(const MonitorOptions& options, Watch& watch, virt::LibvirtOptions li
   auto end = daemon::EndWatch::start(kProgram);
   if (!end) return apps::fail(kProgram, end.error());
   auto hypervisor = virt::LibvirtHypervisor::open(std::move(libvirt));
-  if (!hypervisor) {
-    apps::fail(kProgram, hypervisor.error());
-    return hypervisor.error().kind() == ErrorKind::kInvalid ? apps::kUsage : apps::kFailed;
-  }
+  if (!hypervisor) return apps::fail(kProgram, hypervisor.error());
   return Monitor(options, watch).run(**hypervisor, **end);
 }
 
@@ -387,14 +385,17 @@ CLI::App* add_verb(CLI::App& app, const char* name, const char* purpose, Monitor
   verb->add_option("interval", options.interval_s,
                    fmt::format("seconds from one look to the next [{}]", otherwise))
       ->check(apps::accepts_interval());
-  verb->add_option("--uri", options.uri, "of libvirt on this host")->capture_default_str();
+  verb->add_option("--uri", options.uri, "of libvirt on this host")
+      ->check(apps::accepts(virt::check_local_uri))
+      ->capture_default_str();
   verb->add_option("--rounds", options.rounds, "end after so many [at SIGINT or SIGTERM]")
       ->option_text("N")
       ->check(apps::accepts(
           [](const std::string& text) { return base::parse_unsigned(text, 1, 1'000'000'000); }));
   apps::add_output_option(*verb, options.output);
   verb->add_option("--log", options.log, "write the JSON lines to this file, too")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->check(apps::not_empty());
   return verb;
 }
 

@@ -5,14 +5,20 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "apps/command.h"
 #include "apps/manager_config.h"
+#include "apps/manager_lock.h"
 #include "apps/manager_loop.h"
 #include "apps/original_masks.h"
+#include "base/check.h"
 #include "base/json.h"
 #include "manage/cpu_manager.h"
 #include "virt/libvirt_hypervisor.h"
@@ -25,7 +31,8 @@ constexpr const char* kProgram = "fairlead-vcpu";
 
 class VcpuProgram final : public apps::ManagerProgram {
  public:
-  VcpuProgram(manage::CpuSettings settings, apps::OriginalMasks* originals)
+  // `originals` is there when the first action is applied.
+  VcpuProgram(manage::CpuSettings settings, std::optional<apps::OriginalMasks>& originals)
       : config_(apps::print_config(settings)),
         manager_(std::move(settings)),
         originals_(originals) {}
@@ -34,8 +41,10 @@ class VcpuProgram final : public apps::ManagerProgram {
   std::string config() const override { return config_; }
 
   void decide(const manage::Sample& sample) override {
-    run_ids_.clear();
-    for (const auto& guest : sample.guests) run_ids_[guest.uuid] = guest.run_id;
+    runs_.clear();
+    for (const auto& guest : sample.guests) {
+      runs_[guest.uuid] = apps::OriginalMasks::Run::of(guest);
+    }
     plan_ = manager_.decide(sample);
   }
 
@@ -107,17 +116,15 @@ class VcpuProgram final : public apps::ManagerProgram {
 
  private:
   base::Status apply(manage::Hypervisor& hypervisor, const manage::Pin& pin) const {
-    if (originals_ != nullptr) {
-      FL_TRY_STATUS(originals_->remember(pin.uuid, run_ids_.at(pin.uuid), pin.vcpu, pin.before));
-    }
-    return hypervisor.pin(pin.uuid, pin.vcpu, manage::CpuSet::of({pin.pcpu}));
+    FL_CHECK(originals_.has_value());
+    return originals_->pin(hypervisor, pin, runs_.at(pin.uuid));
   }
 
   const std::string config_;
   manage::CpuManager manager_;
-  apps::OriginalMasks* originals_;
+  std::optional<apps::OriginalMasks>& originals_;
   manage::CpuPlan plan_;
-  std::map<std::string, std::int32_t> run_ids_;
+  std::map<std::string, apps::OriginalMasks::Run> runs_;
 };
 
 base::Result<std::unique_ptr<manage::Hypervisor>> open_libvirt(
@@ -127,15 +134,59 @@ base::Result<std::unique_ptr<manage::Hypervisor>> open_libvirt(
   return hypervisor;
 }
 
+int preview(const apps::ManagerOptions& options) {
+  const auto originals = apps::OriginalMasks::look(options.uri);
+  if (!originals) return apps::fail(kProgram, originals.error());
+  auto hypervisor = open_libvirt(options);
+  if (!hypervisor) return apps::fail(kProgram, hypervisor.error());
+  const auto lines = originals->preview(**hypervisor);
+  if (!lines) return apps::fail(kProgram, lines.error());
+  std::printf("masks of before: %zu (dry run: nothing is done)\n", lines->size());
+  for (const std::string& line : *lines) std::printf("  %s\n", line.c_str());
+  return apps::kDone;
+}
+
 int restore(const apps::ManagerOptions& options) {
-  auto originals = apps::OriginalMasks::open();
+  const auto lock = apps::take_manager_lock("vcpu");
+  if (!lock) return apps::fail(kProgram, lock.error());
+  auto originals = apps::OriginalMasks::open(options.uri);
   if (!originals) return apps::fail(kProgram, originals.error());
   auto hypervisor = open_libvirt(options);
   if (!hypervisor) return apps::fail(kProgram, hypervisor.error());
   const auto restored = originals->restore(**hypervisor);
   if (!restored) return apps::fail(kProgram, restored.error());
-  std::printf("%u vCPUs may run where they might before\n", *restored);
-  return apps::kDone;
+  std::printf("%u vCPUs may run where they might before\n", restored->vcpus);
+  for (const std::string& line : restored->kept) {
+    std::fprintf(stderr, "%s: kept the mask of %s\n", kProgram, line.c_str());
+  }
+  return restored->kept.empty() ? apps::kDone : apps::kFailed;
+}
+
+int manage_vcpus(const apps::ManagerOptions& options, const manage::CpuSettings& settings) {
+  std::optional<daemon::LockFile> lock;
+  std::optional<apps::OriginalMasks> originals;
+  VcpuProgram program(settings, originals);
+  return apps::run_manager(
+      kProgram, options, program,
+      [&](const apps::ManagerOptions& with) -> base::Result<std::unique_ptr<manage::Hypervisor>> {
+        if (!with.dry_run) {
+          FL_TRY(auto taken, apps::take_manager_lock(program.name()));
+          lock.emplace(std::move(taken));
+          // Only under the lock nobody else writes what is read here.
+          FL_TRY(auto known, apps::OriginalMasks::open(with.uri));
+          originals.emplace(std::move(known));
+        }
+        return open_libvirt(with);
+      });
+}
+
+// What would be silently without effect beside --restore.
+void add_restore(CLI::App& app, bool& put_back) {
+  auto* restore = app.add_flag("--restore", put_back, "put the masks of before back, and end");
+  for (const char* other : {"interval", "--once", "--explain", "--output", "--config", "--record",
+                            "--replay", "--pcpus", "--print-config"}) {
+    restore->excludes(app.get_option(other));
+  }
 }
 
 }  // namespace
@@ -150,8 +201,8 @@ int main(int argc, char** argv) {
   app.add_option("--pcpus", pcpus, "the processors to manage, as in 0-3,8 [all that are online]")
       ->option_text("LIST")
       ->check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); }));
-  app.add_flag("--restore", put_back, "put the masks of before back, and end");
   app.add_flag("--print-config", print, "print the settings as a configuration file, and end");
+  add_restore(app, put_back);
   return apps::run(app, argc, argv, [&] {
     manage::CpuSettings settings;
     if (const auto loaded = apps::load_config({options.replay, options.config}, settings);
@@ -160,14 +211,7 @@ int main(int argc, char** argv) {
     }
     if (!pcpus.empty()) settings.pcpus = *manage::CpuSet::parse(pcpus);
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
-    if (put_back) return restore(options);
-    if (options.dry_run || !options.replay.empty()) {
-      VcpuProgram program(settings, nullptr);
-      return apps::run_manager(kProgram, options, program, open_libvirt);
-    }
-    auto originals = apps::OriginalMasks::open();
-    if (!originals) return apps::fail(kProgram, originals.error());
-    VcpuProgram program(settings, &*originals);
-    return apps::run_manager(kProgram, options, program, open_libvirt);
+    if (put_back) return options.dry_run ? preview(options) : restore(options);
+    return manage_vcpus(options, settings);
   });
 }

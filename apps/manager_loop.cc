@@ -12,6 +12,7 @@
 #include "apps/rounds.h"
 #include "daemon/end_watch.h"
 #include "manage/recording.h"
+#include "virt/local_uri.h"
 
 namespace fairlead::apps {
 namespace {
@@ -175,7 +176,9 @@ class Loop {
 void add_manager_options(CLI::App& app, ManagerOptions& options) {
   app.add_option("interval", options.interval_s, "seconds from one look to the next")
       ->check(accepts_interval());
-  app.add_option("--uri", options.uri, "of libvirt on this host")->capture_default_str();
+  app.add_option("--uri", options.uri, "of libvirt on this host")
+      ->check(accepts(virt::check_local_uri))
+      ->capture_default_str();
   app.add_flag("--once", options.once, "look twice, act once, end");
   app.add_flag("--dry-run", options.dry_run, "say what would be done, do nothing");
   app.add_flag("--explain", options.explain, "say also why nothing more is done");
@@ -183,12 +186,15 @@ void add_manager_options(CLI::App& app, ManagerOptions& options) {
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   app.add_option("--config", options.config, "TOML file with settings and rules for guests")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->check(not_empty());
   app.add_option("--record", options.record, "write every sample and plan to this file")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->check(not_empty());
   app.add_option("--replay", options.replay,
                  "decide on a recording's samples with its settings and compare the plans")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->check(not_empty());
 }
 
 int run_manager(const std::string& program, const ManagerOptions& options, ManagerProgram& manager,
@@ -203,10 +209,7 @@ int run_manager(const std::string& program, const ManagerOptions& options, Manag
   auto end = daemon::EndWatch::start(program);
   if (!end) return fail(program, end.error());
   auto hypervisor = open(options);
-  if (!hypervisor) {
-    fail(program, hypervisor.error());
-    return hypervisor.error().kind() == ErrorKind::kInvalid ? kUsage : kFailed;
-  }
+  if (!hypervisor) return fail(program, hypervisor.error());
   return loop.run(**hypervisor, **end);
 }
 

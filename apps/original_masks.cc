@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -15,80 +17,243 @@
 namespace fairlead::apps {
 namespace {
 
+using base::ErrorKind;
+using daemon::RuntimeDir;
+using nlohmann::json;
+
 constexpr std::size_t kMostBytes = std::size_t{64} * 1024 * 1024;
+
+base::Result<std::string> boot_id() {
+  FL_TRY(std::string text, base::read_file("/proc/sys/kernel/random/boot_id", 128));
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+base::Result<std::string> string_in(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found != object.end() && found->is_string()) return found->get<std::string>();
+  return base::fail(ErrorKind::kInvalid, fmt::format("\"{}\" is missing or no text", key));
+}
+
+base::Result<std::uint64_t> number_in(const json& object, const char* key, std::uint64_t most) {
+  const auto found = object.find(key);
+  if (found != object.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= most) {
+    return found->get<std::uint64_t>();
+  }
+  return base::fail(ErrorKind::kInvalid,
+                    fmt::format("\"{}\" is missing or no number from 0 to {}", key, most));
+}
+
+base::Result<OriginalMasks::Run> run_in(const json& object) {
+  OriginalMasks::Run run;
+  FL_TRY(const std::uint64_t id,
+         number_in(object, "run_id", std::numeric_limits<std::int32_t>::max()));
+  run.id = static_cast<std::int32_t>(id);
+  if (object.contains("process_ns")) {
+    FL_TRY(run.process_ns,
+           number_in(object, "process_ns", std::numeric_limits<std::uint64_t>::max()));
+  }
+  return run;
+}
+
+bool same_run(const OriginalMasks::Run& later, const OriginalMasks::Run& earlier) {
+  if (later.id != earlier.id) return false;
+  return !later.process_ns || !earlier.process_ns || *later.process_ns >= *earlier.process_ns;
+}
+
+// Of a guest, as people know it: libvirt's words have its uuid.
+std::string words_of(const base::Error& error, const std::string& uuid, const std::string& name) {
+  std::string text = error.message();
+  if (const auto at = text.find(uuid); !uuid.empty() && at != std::string::npos) {
+    text.replace(at, uuid.size(), name);
+  }
+  return text;
+}
+
+// Why it cannot be said that the guest has ended; nullopt: it has.  A sample does not tell, as it
+// leaves out guests that sleep.  libvirt looks for the running guest before it looks at the mask,
+// and refuses an empty one: so asking changes nothing.
+std::optional<std::string> not_ended(manage::Hypervisor& hypervisor, const std::string& uuid,
+                                     std::uint32_t vcpu, const std::string& name) {
+  const auto asked = hypervisor.pin(uuid, vcpu, manage::CpuSet());
+  if (!asked && asked.error().kind() == ErrorKind::kNotFound) return {};
+  if (asked || asked.error().kind() == ErrorKind::kInvalid) {
+    return "its guest is neither running nor paused nor ended";
+  }
+  return words_of(asked.error(), uuid, name);
+}
 
 }  // namespace
 
-base::Result<OriginalMasks> OriginalMasks::open() {
-  FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
-  OriginalMasks masks(folder.path() + "/vcpu.masks");
-  FL_TRY_STATUS(masks.read());
+base::Result<OriginalMasks> OriginalMasks::open(std::string uri) {
+  FL_TRY(const auto folder, RuntimeDir::open(RuntimeDir::Purpose::kServe));
+  return from(folder.path(), std::move(uri));
+}
+
+base::Result<OriginalMasks> OriginalMasks::look(std::string uri) {
+  const auto folder = RuntimeDir::open(RuntimeDir::Purpose::kUse);
+  if (folder) return from(folder->path(), std::move(uri));
+  if (folder.error().kind() != ErrorKind::kNotFound) return base::fail(folder.error());
+  return OriginalMasks("", std::move(uri));
+}
+
+base::Result<OriginalMasks> OriginalMasks::from(const std::string& folder, std::string uri) {
+  OriginalMasks masks(folder + "/vcpu.masks", std::move(uri));
+  FL_TRY(masks.boot_id_, boot_id());
+  if (const auto read = masks.read(); !read) {
+    if (read.error().kind() != ErrorKind::kInvalid) return base::fail(read.error());
+    return base::fail(
+        base::Error(ErrorKind::kCorrupt,
+                    fmt::format("{} is damaged ({})", masks.path_, read.error().message()))
+            .advise("remove it if the masks of before may be lost"));
+  }
   return masks;
 }
 
+// kInvalid: what is wrong with the text.
 base::Status OriginalMasks::read() {
   auto text = base::read_file(path_, kMostBytes);
   if (!text) {
-    if (text.error().kind() == base::ErrorKind::kNotFound) return {};
+    if (text.error().kind() == ErrorKind::kNotFound) return {};
     return base::fail(std::move(text).error());
   }
-  try {
-    for (const auto& one : nlohmann::json::parse(*text)) {
-      FL_TRY(auto allowed, manage::CpuSet::parse(one.at("allowed").get<std::string>()));
-      masks_[{one.at("uuid").get<std::string>(), one.at("vcpu").get<std::uint32_t>()}] = {
-          one.at("run_id").get<std::int32_t>(), std::move(allowed)};
-    }
-  } catch (const nlohmann::json::exception& error) {
-    return base::fail(base::Error(base::ErrorKind::kCorrupt,
-                                  fmt::format("{} is damaged: {}", path_, error.what()))
-                          .advise("remove it; the masks of before are lost"));
+  const json file = json::parse(*text, nullptr, false);
+  if (!file.is_object()) return base::fail(ErrorKind::kInvalid, "no JSON object");
+  FL_TRY(const std::string boot, string_in(file, "boot_id"));
+  const auto masks = file.find("masks");
+  if (masks == file.end() || !masks->is_array()) {
+    return base::fail(ErrorKind::kInvalid, "\"masks\" is missing or no list");
   }
+  for (const json& one : *masks) {
+    if (!one.is_object()) return base::fail(ErrorKind::kInvalid, "a mask is no JSON object");
+    Mask mask;
+    FL_TRY(const std::string uuid, string_in(one, "uuid"));
+    FL_TRY(const std::uint64_t vcpu,
+           number_in(one, "vcpu", std::numeric_limits<std::uint32_t>::max()));
+    FL_TRY(mask.name, string_in(one, "name"));
+    FL_TRY(mask.uri, string_in(one, "uri"));
+    FL_TRY(mask.run, run_in(one));
+    FL_TRY(const std::string allowed, string_in(one, "allowed"));
+    FL_TRY(mask.allowed, manage::CpuSet::parse(allowed));
+    masks_[{uuid, static_cast<std::uint32_t>(vcpu)}] = std::move(mask);
+  }
+  if (boot != boot_id_) masks_.clear();  // every run of then ended with the host
   return {};
 }
 
 base::Status OriginalMasks::write() const {
+  if (masks_.empty()) {
+    if (::unlink(path_.c_str()) == 0 || errno == ENOENT) return {};
+    return base::fail_errno(errno, "remove " + path_);
+  }
   std::string text;
   base::JsonWriter json(text);
-  json.begin_array();
+  json.begin_object().member("boot_id", boot_id_).key("masks").begin_array();
   for (const auto& [key, mask] : masks_) {
     json.begin_object()
         .member("uuid", key.first)
         .member("vcpu", key.second)
-        .member("run_id", mask.run_id)
-        .member("allowed", mask.allowed.text())
-        .end_object();
+        .member("name", mask.name)
+        .member("uri", mask.uri)
+        .member("run_id", mask.run.id);
+    if (mask.run.process_ns) json.member("process_ns", *mask.run.process_ns);
+    json.member("allowed", mask.allowed.text()).end_object();
   }
-  json.end_array();
+  json.end_array().end_object();
   return base::write_file_atomic(path_, text, 0600);
 }
 
-base::Status OriginalMasks::remember(const std::string& uuid, std::int32_t run_id,
-                                     std::uint32_t vcpu, const manage::CpuSet& mask) {
-  const auto known = masks_.find({uuid, vcpu});
-  if (known != masks_.end() && known->second.run_id == run_id) return {};
-  masks_[{uuid, vcpu}] = {run_id, mask};
-  return write();
+// Whether it was not known.
+base::Result<bool> OriginalMasks::remember(const manage::Pin& pin, const Run& run) {
+  const Key key{pin.uuid, pin.vcpu};
+  const auto known = masks_.find(key);
+  if (known != masks_.end() && same_run(run, known->second.run)) return false;
+  if (pin.before.empty()) return false;  // libvirt did not say: there is nothing to put back
+  masks_[key] = {pin.name, uri_, run, pin.before};
+  if (auto written = write(); !written) {
+    masks_.erase(key);  // the next try has to write it, too
+    return base::fail(std::move(written).error());
+  }
+  return true;
 }
 
-base::Result<std::uint32_t> OriginalMasks::restore(manage::Hypervisor& hypervisor) {
+base::Status OriginalMasks::pin(manage::Hypervisor& hypervisor, const manage::Pin& pin,
+                                const Run& run) {
+  FL_TRY(const bool is_new, remember(pin, run));
+  auto done = hypervisor.pin(pin.uuid, pin.vcpu, manage::CpuSet::of({pin.pcpu}));
+  // After a lost connection nobody knows whether it was carried out.
+  if (!done && is_new && done.error().kind() != ErrorKind::kClosed) {
+    masks_.erase({pin.uuid, pin.vcpu});
+    // The refusal is what the caller has to hear; an entry too many is written over by the next.
+    static_cast<void>(write());
+  }
+  return done;
+}
+
+OriginalMasks::Found OriginalMasks::find(const Key& key, const Mask& mask,
+                                         const manage::Sample& sample) const {
+  const Case otherwise = mask.uri == uri_ ? Case::kNotSeen : Case::kElsewhere;
+  const auto guest = std::ranges::find(sample.guests, key.first, &manage::GuestSample::uuid);
+  if (guest == sample.guests.end()) return {otherwise, {}};
+  if (!same_run(Run::of(*guest), mask.run)) {
+    return {mask.uri == uri_ ? Case::kOver : Case::kElsewhere, {}};
+  }
+  const auto vcpu = std::ranges::find(guest->vcpus, key.second, &manage::VcpuSample::index);
+  if (vcpu == guest->vcpus.end()) return {Case::kUnplugged, {}};
+  return {Case::kHere, vcpu->allowed};
+}
+
+OriginalMasks::Outcome OriginalMasks::put_back(manage::Hypervisor& hypervisor, const Key& key,
+                                               const Mask& mask, Case found) {
+  const auto& [uuid, vcpu] = key;
+  switch (found) {
+    case Case::kOver: return {};
+    case Case::kElsewhere: return {.kept = "its guest is one of --uri " + mask.uri};
+    case Case::kUnplugged: return {.kept = "it is not plugged in"};
+    case Case::kNotSeen: return {.kept = not_ended(hypervisor, uuid, vcpu, mask.name)};
+    case Case::kHere: break;
+  }
+  const auto done = hypervisor.pin(uuid, vcpu, mask.allowed);
+  if (done) return {.done = true};
+  if (done.error().kind() == ErrorKind::kNotFound) return {};  // it ended meanwhile
+  return {.kept = words_of(done.error(), uuid, mask.name)};
+}
+
+base::Result<OriginalMasks::Restored> OriginalMasks::restore(manage::Hypervisor& hypervisor) {
   FL_TRY(const manage::Sample sample, hypervisor.sample());
-  std::uint32_t restored = 0;
-  for (const manage::GuestSample& guest : sample.guests) {
-    for (const manage::VcpuSample& vcpu : guest.vcpus) {
-      const auto mask = masks_.find({guest.uuid, vcpu.index});
-      if (mask == masks_.end() || mask->second.run_id != guest.run_id) continue;
-      const auto done = hypervisor.pin(guest.uuid, vcpu.index, mask->second.allowed);
-      if (!done && done.error().kind() != base::ErrorKind::kNotFound) {
-        return base::fail(base::Error(done.error()));
-      }
-      if (done) ++restored;
+  Restored restored;
+  for (auto one = masks_.begin(); one != masks_.end();) {
+    const auto& [key, mask] = *one;
+    const Outcome outcome = put_back(hypervisor, key, mask, find(key, mask, sample).what);
+    if (outcome.done) ++restored.vcpus;
+    if (outcome.kept) {
+      restored.kept.push_back(fmt::format("{} vCPU {}: {}", mask.name, key.second, *outcome.kept));
+      ++one;
+    } else {
+      one = masks_.erase(one);
     }
   }
-  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) {
-    return base::fail_errno(errno, "remove " + path_);
-  }
-  masks_.clear();
+  FL_TRY_STATUS(write());
   return restored;
+}
+
+base::Result<std::vector<std::string>> OriginalMasks::preview(
+    manage::Hypervisor& hypervisor) const {
+  FL_TRY(const manage::Sample sample, hypervisor.sample());
+  std::vector<std::string> lines;
+  for (const auto& [key, mask] : masks_) {
+    const Found found = find(key, mask, sample);
+    std::string what;
+    switch (found.what) {
+      case Case::kOver: continue;
+      case Case::kHere: what = found.now.text() + " -> " + mask.allowed.text(); break;
+      case Case::kNotSeen: what = "not seen; kept unless its guest has ended"; break;
+      case Case::kElsewhere: what = "kept: its guest is one of --uri " + mask.uri; break;
+      case Case::kUnplugged: what = "kept: it is not plugged in"; break;
+    }
+    lines.push_back(fmt::format("{} vCPU {}: {}", mask.name, key.second, what));
+  }
+  return lines;
 }
 
 }  // namespace fairlead::apps

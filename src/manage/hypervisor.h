@@ -25,7 +25,8 @@ class Hypervisor {
   // Running and paused guests and the host, now.  A guest that vanishes meanwhile is left out.
   virtual base::Result<Sample> sample() = 0;
 
-  // Lets the vCPU run on these processors only, at once and until the guest ends.
+  // Lets the vCPU run on these processors only, at once and until the guest ends.  On none:
+  // kInvalid if the guest runs, and nothing is changed.
   virtual base::Status pin(const std::string& uuid, std::uint32_t vcpu, const CpuSet& allowed) = 0;
 
   // Asks the guest's balloon driver for this size.  Success means that the wish was handed over:

@@ -14,6 +14,8 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
+#include "virt/local_uri.h"
+
 namespace fairlead::virt {
 namespace {
 
@@ -60,16 +62,6 @@ std::string last_words() {
 bool refuses_live() {
   const ErrorKind kind = kind_of(virGetLastError());
   return kind == ErrorKind::kUnsupported || kind == ErrorKind::kInvalid;
-}
-
-// scheme[+transport]://[host]/…: an authority or a transport over the network is another host.
-bool is_remote(const std::string& uri) {
-  const auto colon = uri.find("://");
-  if (colon == std::string::npos) return false;
-  const std::string scheme = uri.substr(0, colon);
-  const auto plus = scheme.find('+');
-  if (plus != std::string::npos && scheme.substr(plus) != "+unix") return true;
-  return colon + 3 < uri.size() && uri[colon + 3] != '/';
 }
 
 // Typed parameters of one domain.
@@ -286,11 +278,7 @@ LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options) : options_(std::mov
 LibvirtHypervisor::~LibvirtHypervisor() = default;
 
 base::Result<std::unique_ptr<LibvirtHypervisor>> LibvirtHypervisor::open(LibvirtOptions options) {
-  if (is_remote(options.uri)) {
-    return base::fail(
-        base::Error(ErrorKind::kInvalid, fmt::format("'{}' is another host", options.uri))
-            .advise("run this on the host whose guests it is to manage"));
-  }
+  FL_TRY_STATUS(check_local_uri(options.uri));
   // Without this libvirt prints every error itself.
   virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
   std::unique_ptr<LibvirtHypervisor> hypervisor(new LibvirtHypervisor(std::move(options)));
