@@ -45,7 +45,7 @@ class Loop {
       return fail(program_,
                   base::Error::from_errno(errno, "open the recording " + options_.replay));
     }
-    const auto compared = manage::replay(
+    const auto replayed = manage::replay(
         in, manager_.name(),
         [&](const manage::Sample& sample) {
           manager_.decide(sample);
@@ -54,11 +54,14 @@ class Loop {
           return texts(actions);
         },
         [&](const std::string& action) { manager_.undone(action); });
-    if (!compared) {
-      return fail(program_, base::Error(compared.error()).at("replay " + options_.replay));
+    if (!replayed) {
+      return fail(program_, base::Error(replayed.error()).at("replay " + options_.replay));
     }
-    std::fprintf(stderr, "%s: %llu plans, the same as recorded\n", program_.c_str(),
-                 static_cast<unsigned long long>(*compared));
+    std::fprintf(stderr, "%s: %llu plan%s, the same as recorded%s\n", program_.c_str(),
+                 static_cast<unsigned long long>(replayed->plans), replayed->plans == 1 ? "" : "s",
+                 replayed->last_without_plan
+                     ? "; the last look has no plan: the run ended before it was written"
+                     : "");
     return kDone;
   }
 

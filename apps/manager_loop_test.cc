@@ -223,6 +223,21 @@ TEST_F(ManagerLoop, ARunReplaysToTheSamePlansAndADifferentOneIsTold) {
   EXPECT_THAT(err_, HasSubstr("the plan differs: recorded [pin a; pin c], now [pin a; pin b]"));
 }
 
+TEST_F(ManagerLoop, AReplayTellsThatTheLastLookHasNoPlan) {
+  options_.record = folder_ + "/run";
+  ASSERT_EQ(run(), kDone);
+  const std::string text = recorded();
+  options_.replay = std::exchange(options_.record, "");
+  std::ofstream(options_.replay, std::ios::trunc)
+      << text.substr(0, text.rfind(R"({"event":"plan")"));
+  manager_ = {};
+  manager_.passes_left = 100;
+  EXPECT_EQ(run(), kDone);
+  EXPECT_EQ(err_,
+            "prog: 2 plans, the same as recorded; the last look has no plan: the run ended before "
+            "it was written\n");
+}
+
 TEST_F(ManagerLoop, WhatCannotBeWrittenOrReadEndsItWithOneLine) {
   options_.record = folder_ + "/none/run";
   EXPECT_EQ(run(), kFailed);
