@@ -203,6 +203,9 @@ int main(int argc, char** argv) {
         return apps::fail_usage(kProgram, "--shares: " + added.error().message());
       }
     }
+    if (const auto checked = apps::check_settings(settings); !checked) {
+      return apps::fail_usage(kProgram, checked.error().message());
+    }
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
     MemoryProgram program(settings);
     return apps::run_manager(kProgram, options, program, open_libvirt);

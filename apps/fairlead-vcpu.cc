@@ -15,6 +15,7 @@
 #include "apps/original_masks.h"
 #include "base/json.h"
 #include "manage/cpu_manager.h"
+#include "virt/host_files.h"
 #include "virt/libvirt_hypervisor.h"
 
 namespace {
@@ -161,6 +162,13 @@ int main(int argc, char** argv) {
     if (!pcpus.empty()) settings.pcpus = *manage::CpuSet::parse(pcpus);
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
     if (put_back) return restore(options);
+    if (options.replay.empty() && !settings.pcpus.empty()) {
+      const auto online = virt::HostFiles().processors();
+      if (!online) return apps::fail(kProgram, online.error());
+      if (const auto checked = apps::check_settings(settings, *online); !checked) {
+        return apps::fail_usage(kProgram, checked.error().message());
+      }
+    }
     if (options.dry_run || !options.replay.empty()) {
       VcpuProgram program(settings, nullptr);
       return apps::run_manager(kProgram, options, program, open_libvirt);

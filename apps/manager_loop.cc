@@ -9,7 +9,9 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/manager_config.h"
 #include "apps/rounds.h"
+#include "base/quote.h"
 #include "daemon/end_watch.h"
 #include "manage/recording.h"
 
@@ -40,13 +42,10 @@ class Loop {
       : program_(program), options_(options), manager_(manager) {}
 
   int replay() {
-    std::ifstream in(options_.replay);
-    if (!in) {
-      return fail(program_,
-                  base::Error::from_errno(errno, "open the recording " + options_.replay));
-    }
+    auto in = open_recording(options_.replay);
+    if (!in) return fail(program_, in.error());
     const auto replayed = manage::replay(
-        in, manager_.name(),
+        *in, manager_.name(),
         [&](const manage::Sample& sample) {
           manager_.decide(sample);
           const auto actions = manager_.actions();
@@ -140,11 +139,15 @@ class Loop {
       std::puts(manager_.json().c_str());
     } else {
       const std::string time = options_.replay.empty() ? time_of_day() + " " : "";
-      std::printf("%s%s%s\n", time.c_str(), manager_.summary().c_str(),
+      std::printf("%s%s%s\n", time.c_str(), base::printable(manager_.summary()).c_str(),
                   options_.dry_run && !actions.empty() ? " (dry run: nothing is done)" : "");
-      for (const auto& action : actions) std::printf("  %s\n", action.line.c_str());
+      for (const auto& action : actions) {
+        std::printf("  %s\n", base::printable(action.line).c_str());
+      }
       if (options_.explain) {
-        for (const auto& reason : manager_.reasons()) std::printf("  %s\n", reason.c_str());
+        for (const auto& reason : manager_.reasons()) {
+          std::printf("  %s\n", base::printable(reason).c_str());
+        }
       }
     }
     flush_stdout();
@@ -161,7 +164,7 @@ class Loop {
   void warn(const std::string& text) const {
     if (text == last_warning_) return;  // once, not every interval
     last_warning_ = text;
-    std::fprintf(stderr, "%s: %s\n", program_.c_str(), text.c_str());
+    std::fprintf(stderr, "%s: %s\n", program_.c_str(), base::printable(text).c_str());
   }
 
   const std::string& program_;
@@ -196,6 +199,8 @@ void add_manager_options(CLI::App& app, ManagerOptions& options) {
 
 int run_manager(const std::string& program, const ManagerOptions& options, ManagerProgram& manager,
                 const OpenHypervisor& open) {
+  const auto kept = check_record({options.replay, options.config}, options.record);
+  if (!kept) return fail_usage(program, kept.error().message());
   Loop loop(program, options, manager);
   if (!options.replay.empty()) return loop.replay();
   if (options.interval_s == 0) {
