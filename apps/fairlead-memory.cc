@@ -206,6 +206,9 @@ int main(int argc, char** argv) {
         return apps::fail_usage(kProgram, "--shares: " + added.error().message());
       }
     }
+    if (const auto checked = apps::check_settings(settings); !checked) {
+      return apps::fail_usage(kProgram, checked.error().message());
+    }
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
     std::optional<daemon::LockFile> lock;
     MemoryProgram program(settings);

@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "manage/cpu_manager.h"
+#include "virt/host_files.h"
 #include "virt/libvirt_hypervisor.h"
 
 namespace {
@@ -212,6 +213,13 @@ int main(int argc, char** argv) {
     if (!pcpus.empty()) settings.pcpus = *manage::CpuSet::parse(pcpus);
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
     if (put_back) return options.dry_run ? preview(options) : restore(options);
+    if (options.replay.empty() && !settings.pcpus.empty()) {
+      const auto online = virt::HostFiles().processors();
+      if (!online) return apps::fail(kProgram, online.error());
+      if (const auto checked = apps::check_settings(settings, *online); !checked) {
+        return apps::fail_usage(kProgram, checked.error().message());
+      }
+    }
     return manage_vcpus(options, settings);
   });
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/manager_config.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
@@ -12,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/quote.h"
 #include "manage/recording.h"
 
 namespace fairlead::apps {
@@ -23,6 +26,10 @@ constexpr double kMostMib = 1e9;
 base::Error wrong(const std::string& origin, const toml::node& node, const std::string& why) {
   return {base::ErrorKind::kInvalid,
           fmt::format("{} line {}: {}", origin, node.source().begin.line, why)};
+}
+
+double to_mib(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / static_cast<double>(manage::kMiB);
 }
 
 // What one key may hold, and where it goes.
@@ -81,7 +88,8 @@ Setter flag(bool& to) {
   };
 }
 
-base::Status take(const std::string& origin, const toml::table& table, const std::string& name,
+// `section` is what errors call the table.
+base::Status take(const std::string& origin, const toml::table& table, const std::string& section,
                   const Setters& setters, const std::vector<std::string>& others = {}) {
   for (const auto& [key, node] : table) {
     const std::string word(key.str());
@@ -89,7 +97,8 @@ base::Status take(const std::string& origin, const toml::table& table, const std
     if (setter == setters.end()) {
       // A key of the other manager is none of ours: one file may serve both.
       if (std::ranges::find(others, word) != others.end()) continue;
-      return base::fail(wrong(origin, node, fmt::format("[{}] has no key '{}'", name, word)));
+      return base::fail(
+          wrong(origin, node, fmt::format("{} has no key {}", section, base::quoted(word))));
     }
     if (auto set = setter->second(node); !set) {
       return base::fail(wrong(origin, node, fmt::format("{}: {}", word, set.error().message())));
@@ -108,6 +117,8 @@ base::Result<toml::table> parse(const std::string& text, const std::string& orig
   }
 }
 
+std::string section_of(const std::string& guest) { return "[guest." + base::quoted(guest) + "]"; }
+
 // Calls `visit` for [guest."NAME"], hands [mine] to `setters` and passes over [other].
 base::Status walk(
     const std::string& text, const std::string& origin, const std::string& mine,
@@ -119,9 +130,10 @@ base::Status walk(
     const std::string name(key.str());
     if (table == nullptr || (name != mine && name != other && name != "guest")) {
       return base::fail(wrong(
-          origin, node, fmt::format("'{}' is none of [vcpu], [memory], [guest.\"NAME\"]", name)));
+          origin, node,
+          fmt::format("{} is none of [vcpu], [memory], [guest.\"NAME\"]", base::quoted(name))));
     }
-    if (name == mine) FL_TRY_STATUS(take(origin, *table, name, setters));
+    if (name == mine) FL_TRY_STATUS(take(origin, *table, "[" + name + "]", setters));
     if (name != "guest") continue;
     for (const auto& [guest, rule] : *table) {
       if (rule.as_table() == nullptr) {
@@ -168,8 +180,7 @@ constexpr const char* manager_of(const manage::MemorySettings&) { return "memory
 template <typename Settings>
 base::Status load(const ConfigSources& sources, Settings& settings) {
   if (!sources.recording.empty()) {
-    std::ifstream in(sources.recording);
-    if (!in) return base::fail_errno(errno, "open the recording " + sources.recording);
+    FL_TRY(std::ifstream in, open_recording(sources.recording));
     auto config = manage::recorded_config(in, manager_of(settings));
     if (!config) return base::fail(std::move(config).error().at("replay " + sources.recording));
     FL_TRY_STATUS(parse_config(*config, "settings in " + sources.recording, settings));
@@ -186,10 +197,6 @@ std::string quoted_key(const std::string& name) {
   return text;
 }
 
-double to_mib(std::uint64_t bytes) {
-  return static_cast<double>(bytes) / static_cast<double>(manage::kMiB);
-}
-
 }  // namespace
 
 base::Status parse_config(const std::string& text, const std::string& origin,
@@ -198,7 +205,7 @@ base::Status parse_config(const std::string& text, const std::string& origin,
               [&](const std::string& guest, const toml::table& table) {
                 manage::GuestCpuRule& rule = settings.rules[guest];
                 return take(
-                    origin, table, guest,
+                    origin, table, section_of(guest),
                     {{"leave_alone", flag(rule.leave_alone)}, {"pcpus", cpus(rule.allowed)}},
                     {"min_mib", "max_mib", "shares"});
               });
@@ -209,7 +216,7 @@ base::Status parse_config(const std::string& text, const std::string& origin,
   return walk(text, origin, "memory", "vcpu", keys(settings),
               [&](const std::string& guest, const toml::table& table) {
                 manage::GuestMemoryRule& rule = settings.rules[guest];
-                return take(origin, table, guest,
+                return take(origin, table, section_of(guest),
                             {{"leave_alone", flag(rule.leave_alone)},
                              {"min_mib", mib(rule.min_bytes)},
                              {"max_mib", mib(rule.max_bytes)},
@@ -224,6 +231,57 @@ base::Status load_config(const ConfigSources& sources, manage::CpuSettings& sett
 
 base::Status load_config(const ConfigSources& sources, manage::MemorySettings& settings) {
   return load(sources, settings);
+}
+
+base::Result<std::ifstream> open_recording(const std::string& path) {
+  const std::string what = "open the recording " + path;
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return base::fail_errno(errno, what);
+  if (!S_ISREG(status.st_mode)) {
+    return base::fail(base::ErrorKind::kInvalid,
+                      fmt::format("{}: it is {}, and has to be a regular file", what,
+                                  S_ISDIR(status.st_mode) ? "a folder" : "a pipe or a device"));
+  }
+  std::ifstream in(path);
+  if (!in) return base::fail_errno(errno, what);
+  return in;
+}
+
+base::Status check_record(const ConfigSources& sources, const std::string& record) {
+  struct stat ours{};
+  if (record.empty() || ::stat(record.c_str(), &ours) != 0) return {};
+  for (const auto& [option, path] :
+       {std::pair{"--replay", &sources.recording}, std::pair{"--config", &sources.file}}) {
+    struct stat other{};
+    if (path->empty() || ::stat(path->c_str(), &other) != 0) continue;
+    if (ours.st_dev != other.st_dev || ours.st_ino != other.st_ino) continue;
+    return refuse(fmt::format("--record {} would replace the file of {}", record, option));
+  }
+  return {};
+}
+
+base::Status check_settings(const manage::MemorySettings& settings) {
+  const auto contradict = [](std::uint64_t least, std::uint64_t most) {
+    return most > 0 && least > most;
+  };
+  if (contradict(settings.min_bytes, settings.max_bytes)) {
+    return refuse(fmt::format("each guest would keep {} MiB (--min) and get at most {} MiB (--max)",
+                              to_mib(settings.min_bytes), to_mib(settings.max_bytes)));
+  }
+  for (const auto& [guest, rule] : settings.rules) {
+    const std::uint64_t most = rule.max_bytes > 0 ? rule.max_bytes : settings.max_bytes;
+    if (!contradict(rule.min_bytes, most)) continue;
+    return refuse(fmt::format("guest {} would keep {} MiB and get at most {} MiB",
+                              base::quoted(guest), to_mib(rule.min_bytes), to_mib(most)));
+  }
+  return {};
+}
+
+base::Status check_settings(const manage::CpuSettings& settings,
+                            const std::vector<manage::PcpuSample>& online) {
+  const auto ours = [&](const auto& pcpu) { return settings.pcpus.contains(pcpu.cpu); };
+  if (settings.pcpus.empty() || std::ranges::any_of(online, ours)) return {};
+  return refuse(fmt::format("none of the processors {} is online", settings.pcpus.text()));
 }
 
 std::string print_config(const manage::CpuSettings& s) {

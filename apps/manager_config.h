@@ -14,7 +14,9 @@
 // Thread-safety: pure functions over the text or file.
 #pragma once
 
+#include <fstream>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "manage/cpu_manager.h"
@@ -36,6 +38,19 @@ struct ConfigSources {
 
 base::Status load_config(const ConfigSources& sources, manage::CpuSettings& settings);
 base::Status load_config(const ConfigSources& sources, manage::MemorySettings& settings);
+
+// A recording is read twice, for its settings and for its samples: what is no regular file, as a
+// pipe, is refused.
+base::Result<std::ifstream> open_recording(const std::string& path);
+
+// kInvalid if what is written to `record` would replace one of these.
+base::Status check_record(const ConfigSources& sources, const std::string& record);
+
+// kInvalid if settings, from whatever source, contradict themselves or this host: a least size
+// above the greatest; processors to manage of which none is online.
+base::Status check_settings(const manage::MemorySettings& settings);
+base::Status check_settings(const manage::CpuSettings& settings,
+                            const std::vector<manage::PcpuSample>& online);
 
 // A file that gives exactly these settings.
 std::string print_config(const manage::CpuSettings& settings);

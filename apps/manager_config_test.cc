@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/manager_config.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -122,6 +124,53 @@ TEST(ManagerConfig, AnErrorNamesTheLineAndWhatIsExpected) {
   EXPECT_TRUE(refusal<MemorySettings>("[memory\n").starts_with("x.toml line 1: "));
 }
 
+TEST(ManagerConfig, NoMessageSteersATerminal) {
+  EXPECT_EQ(refusal<CpuSettings>("[vcpu]\n\"a\\u001b[2J\\n\" = 1\n"),
+            "x.toml line 2: [vcpu] has no key 'a?[2J?'");
+  EXPECT_EQ(refusal<CpuSettings>("[\"a\\u001b[2J\"]\n"),
+            "x.toml line 1: 'a?[2J' is none of [vcpu], [memory], [guest.\"NAME\"]");
+  EXPECT_EQ(refusal<CpuSettings>("[guest.\"a\\u001b[2J\"]\nx = 1\n"),
+            "x.toml line 2: [guest.'a?[2J'] has no key 'x'");
+  EXPECT_EQ(refusal<CpuSettings>("[vcpu]\npcpus = \"\\u001b[2J\"\n"),
+            "x.toml line 2: pcpus: '?[2J' is no list of processors like 0-3,8");
+}
+
+template <typename... Settings>
+std::string contradiction(const Settings&... settings) {
+  const auto checked = check_settings(settings...);
+  return checked ? "" : checked.error().message();
+}
+
+TEST(ManagerConfig, ALeastSizeAboveTheGreatestIsAContradiction) {
+  MemorySettings settings;
+  EXPECT_EQ(contradiction(settings), "");
+  settings.min_bytes = 300 * kMiB;
+  settings.max_bytes = 300 * kMiB;
+  EXPECT_EQ(contradiction(settings), "");
+  settings.max_bytes = 200 * kMiB;
+  EXPECT_EQ(contradiction(settings),
+            "each guest would keep 300 MiB (--min) and get at most 200 MiB (--max)");
+  settings.max_bytes = 400 * kMiB;
+  settings.rules["a\n"].min_bytes = 401 * kMiB;
+  EXPECT_EQ(contradiction(settings), "guest 'a?' would keep 401 MiB and get at most 400 MiB");
+  settings.rules["a\n"].max_bytes = 402 * kMiB;
+  EXPECT_EQ(contradiction(settings), "") << "a guest's own rule counts";
+  settings.rules["a\n"].max_bytes = 100 * kMiB;
+  EXPECT_EQ(contradiction(settings), "guest 'a?' would keep 401 MiB and get at most 100 MiB");
+  settings.rules["a\n"].min_bytes = 0;
+  EXPECT_EQ(contradiction(settings), "") << "who has only a greatest size may be smaller than all";
+}
+
+TEST(ManagerConfig, ProcessorsOfWhichNoneIsOnlineAreAContradiction) {
+  const std::vector<manage::PcpuSample> online = {{.cpu = 0}, {.cpu = 2}};
+  CpuSettings settings;
+  EXPECT_EQ(contradiction(settings, online), "");
+  settings.pcpus = CpuSet::of({1, 77});
+  EXPECT_EQ(contradiction(settings, online), "none of the processors 1,77 is online");
+  settings.pcpus.add(2);
+  EXPECT_EQ(contradiction(settings, online), "");
+}
+
 class Folder : public testing::Test {
  protected:
   Folder() {
@@ -166,6 +215,41 @@ TEST_F(LoadConfig, WhatCannotBeReadIsTold) {
   const std::string damaged = file("bad", manage::start_line("memory", "[memory]\nx = 1\n") + "\n");
   EXPECT_NE(error(damaged, "").find("line 2: [memory] has no key 'x'"), std::string::npos)
       << error(damaged, "");
+}
+
+TEST_F(LoadConfig, ARecordingIsARegularFile) {
+  CpuSettings settings;
+  const auto told = [&](const std::string& path) {
+    const auto loaded = load_config({.recording = path, .file = ""}, settings);
+    return loaded ? "" : loaded.error().message();
+  };
+  EXPECT_EQ(told(folder_),
+            "open the recording " + folder_ + ": it is a folder, and has to be a regular file");
+  const std::string pipe = folder_ + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const std::string device = ": it is a pipe or a device, and has to be a regular file";
+  EXPECT_EQ(told(pipe), "open the recording " + pipe + device) << "and is not waited for";
+  EXPECT_EQ(told("/dev/zero"), "open the recording /dev/zero" + device);
+  EXPECT_TRUE(open_recording(file("run", manage::start_line("vcpu", ""))));
+}
+
+TEST_F(LoadConfig, ARecordDoesNotReplaceWhatIsRead) {
+  const std::string recording = file("run", "");
+  const std::string config = file("c.toml", "");
+  const std::string link = folder_ + "/link";
+  ASSERT_EQ(::link(config.c_str(), link.c_str()), 0);
+  const auto told = [&](const std::string& record) {
+    const auto checked = check_record({.recording = recording, .file = config}, record);
+    return checked ? "" : checked.error().message();
+  };
+  EXPECT_EQ(told(recording), "--record " + recording + " would replace the file of --replay");
+  EXPECT_EQ(told(config), "--record " + config + " would replace the file of --config");
+  EXPECT_EQ(told(link), "--record " + link + " would replace the file of --config");
+  EXPECT_EQ(told(folder_ + "/./run"),
+            "--record " + folder_ + "/./run would replace the file of --replay");
+  EXPECT_EQ(told(folder_ + "/new"), "");
+  EXPECT_EQ(told(file("old", "")), "");
+  EXPECT_EQ(told(""), "");
 }
 
 }  // namespace

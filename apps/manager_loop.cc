@@ -9,7 +9,9 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/manager_config.h"
 #include "apps/rounds.h"
+#include "base/quote.h"
 #include "daemon/end_watch.h"
 #include "manage/recording.h"
 #include "virt/local_uri.h"
@@ -41,13 +43,10 @@ class Loop {
       : program_(program), options_(options), manager_(manager) {}
 
   int replay() {
-    std::ifstream in(options_.replay);
-    if (!in) {
-      return fail(program_,
-                  base::Error::from_errno(errno, "open the recording " + options_.replay));
-    }
-    const auto compared = manage::replay(
-        in, manager_.name(),
+    auto in = open_recording(options_.replay);
+    if (!in) return fail(program_, in.error());
+    const auto replayed = manage::replay(
+        *in, manager_.name(),
         [&](const manage::Sample& sample) {
           manager_.decide(sample);
           const auto actions = manager_.actions();
@@ -55,11 +54,14 @@ class Loop {
           return texts(actions);
         },
         [&](const std::string& action) { manager_.undone(action); });
-    if (!compared) {
-      return fail(program_, base::Error(compared.error()).at("replay " + options_.replay));
+    if (!replayed) {
+      return fail(program_, base::Error(replayed.error()).at("replay " + options_.replay));
     }
-    std::fprintf(stderr, "%s: %llu plans, the same as recorded\n", program_.c_str(),
-                 static_cast<unsigned long long>(*compared));
+    std::fprintf(stderr, "%s: %llu plan%s, the same as recorded%s\n", program_.c_str(),
+                 static_cast<unsigned long long>(replayed->plans), replayed->plans == 1 ? "" : "s",
+                 replayed->last_without_plan
+                     ? "; the last look has no plan: the run ended before it was written"
+                     : "");
     return kDone;
   }
 
@@ -138,11 +140,15 @@ class Loop {
       std::puts(manager_.json().c_str());
     } else {
       const std::string time = options_.replay.empty() ? time_of_day() + " " : "";
-      std::printf("%s%s%s\n", time.c_str(), manager_.summary().c_str(),
+      std::printf("%s%s%s\n", time.c_str(), base::printable(manager_.summary()).c_str(),
                   options_.dry_run && !actions.empty() ? " (dry run: nothing is done)" : "");
-      for (const auto& action : actions) std::printf("  %s\n", action.line.c_str());
+      for (const auto& action : actions) {
+        std::printf("  %s\n", base::printable(action.line).c_str());
+      }
       if (options_.explain) {
-        for (const auto& reason : manager_.reasons()) std::printf("  %s\n", reason.c_str());
+        for (const auto& reason : manager_.reasons()) {
+          std::printf("  %s\n", base::printable(reason).c_str());
+        }
       }
     }
     flush_stdout();
@@ -159,7 +165,7 @@ class Loop {
   void warn(const std::string& text) const {
     if (text == last_warning_) return;  // once, not every interval
     last_warning_ = text;
-    std::fprintf(stderr, "%s: %s\n", program_.c_str(), text.c_str());
+    std::fprintf(stderr, "%s: %s\n", program_.c_str(), base::printable(text).c_str());
   }
 
   const std::string& program_;
@@ -199,6 +205,8 @@ void add_manager_options(CLI::App& app, ManagerOptions& options) {
 
 int run_manager(const std::string& program, const ManagerOptions& options, ManagerProgram& manager,
                 const OpenHypervisor& open) {
+  const auto kept = check_record({options.replay, options.config}, options.record);
+  if (!kept) return fail_usage(program, kept.error().message());
   Loop loop(program, options, manager);
   if (!options.replay.empty()) return loop.replay();
   if (options.interval_s == 0) {

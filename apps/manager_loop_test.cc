@@ -35,6 +35,7 @@ class TwoPins final : public ManagerProgram {
   int passes_left = 3;
   int decided = 0;
   std::vector<std::string> not_done;
+  std::string words = "two pins";
 
   std::string name() const override { return "vcpu"; }
   std::string config() const override { return "[vcpu]\n"; }
@@ -44,7 +45,7 @@ class TwoPins final : public ManagerProgram {
   }
   std::vector<Action> actions() const override { return {pin("a"), pin("b")}; }
   void undone(const std::string& text) override { not_done.push_back(text); }
-  std::string summary() const override { return "two pins"; }
+  std::string summary() const override { return words; }
   std::vector<std::string> reasons() const override { return {"no reason"}; }
   std::string json() const override { return R"({"event":"interval"})"; }
 
@@ -221,6 +222,36 @@ TEST_F(ManagerLoop, ARunReplaysToTheSamePlansAndADifferentOneIsTold) {
   std::ofstream(options_.replay, std::ios::trunc) << text;
   EXPECT_EQ(run(), kFailed);
   EXPECT_THAT(err_, HasSubstr("the plan differs: recorded [pin a; pin c], now [pin a; pin b]"));
+}
+
+TEST_F(ManagerLoop, AReplayTellsThatTheLastLookHasNoPlan) {
+  options_.record = folder_ + "/run";
+  ASSERT_EQ(run(), kDone);
+  const std::string text = recorded();
+  options_.replay = std::exchange(options_.record, "");
+  std::ofstream(options_.replay, std::ios::trunc)
+      << text.substr(0, text.rfind(R"({"event":"plan")"));
+  manager_ = {};
+  manager_.passes_left = 100;
+  EXPECT_EQ(run(), kDone);
+  EXPECT_EQ(err_,
+            "prog: 2 plans, the same as recorded; the last look has no plan: the run ended before "
+            "it was written\n");
+}
+
+TEST_F(ManagerLoop, NoNameSteersATerminal) {
+  manager_.words = "a\x1b[2J\tb";
+  options_.once = true;
+  EXPECT_EQ(run(), kDone);
+  EXPECT_THAT(out_, HasSubstr("a?[2J?b\n"));
+}
+
+TEST_F(ManagerLoop, ARecordThatWouldReplaceItsConfigIsAWrongCommandLine) {
+  options_.config = options_.record = folder_ + "/c.toml";
+  std::ofstream(options_.config) << "[vcpu]\n";
+  EXPECT_EQ(run(), kUsage);
+  EXPECT_EQ(recorded(), "[vcpu]\n");
+  EXPECT_THAT(err_, HasSubstr("would replace the file of --config"));
 }
 
 TEST_F(ManagerLoop, WhatCannotBeWrittenOrReadEndsItWithOneLine) {

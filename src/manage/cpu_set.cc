@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/quote.h"
 #include "base/units.h"
 
 namespace fairlead::manage {
@@ -49,7 +50,7 @@ base::Result<CpuSet> CpuSet::parse(std::string_view text) {
     auto high = dash == std::string_view::npos ? low : parse_cpu(range.substr(dash + 1));
     if (!low || !high || *low > *high) {
       return base::fail(base::ErrorKind::kInvalid,
-                        fmt::format("'{}' is no list of processors like 0-3,8", text));
+                        base::quoted(text) + " is no list of processors like 0-3,8");
     }
     for (unsigned cpu = *low; cpu <= *high; ++cpu) set.add(cpu);
     if (comma == std::string_view::npos) return set;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manage/recording.h"
 
-#include <algorithm>
+#include <array>
+#include <new>
 #include <optional>
 #include <stdexcept>
 
@@ -10,13 +11,18 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/quote.h"
+#include "manage/json_fields.h"
+#include "manage/recorded_sample.h"
 
 namespace fairlead::manage {
 namespace {
 
+using base::ErrorKind;
 using Json = nlohmann::json;
 
 constexpr int kVersion = 1;
+constexpr ErrorKind kNoJson = ErrorKind::kCorrupt;  // of parse(); what is too large is kLimit
 
 template <typename T>
 void put(base::JsonWriter& json, const char* name, const std::optional<T>& value) {
@@ -62,145 +68,199 @@ void put(base::JsonWriter& json, const GuestSample& guest) {
   json.end_object();
 }
 
-template <typename T>
-void get(const Json& json, const char* name, T& value) {
-  json.at(name).get_to(value);
-}
-
-template <typename T>
-void get(const Json& json, const char* name, std::optional<T>& value) {
-  if (json.contains(name)) value = json.at(name).get<T>();
-}
-
-BalloonSample balloon_from(const Json& json) {
-  BalloonSample balloon;
-  get(json, "current_bytes", balloon.current_bytes);
-  get(json, "maximum_bytes", balloon.maximum_bytes);
-  get(json, "rss_bytes", balloon.rss_bytes);
-  get(json, "usable_bytes", balloon.usable_bytes);
-  get(json, "unused_bytes", balloon.unused_bytes);
-  get(json, "available_bytes", balloon.available_bytes);
-  get(json, "swap_in_bytes", balloon.swap_in_bytes);
-  get(json, "major_faults", balloon.major_faults);
-  get(json, "updated_s", balloon.updated_s);
-  return balloon;
-}
-
-CpuSet mask_from(const Json& json) {
-  const auto text = json.get<std::string>();
-  if (text.empty()) return {};
-  auto mask = CpuSet::parse(text);
-  if (!mask) throw std::invalid_argument(mask.error().message());
-  return *std::move(mask);
-}
-
-GuestSample guest_from(const Json& json) {
-  GuestSample guest;
-  get(json, "uuid", guest.uuid);
-  get(json, "name", guest.name);
-  get(json, "run_id", guest.run_id);
-  const auto state = json.at("state").get<unsigned>();
-  guest.state = static_cast<GuestState>(std::min(state, 2U));
-  get(json, "memory_node", guest.memory_node);
-  for (const Json& one : json.at("vcpus")) {
-    VcpuSample vcpu;
-    get(one, "index", vcpu.index);
-    get(one, "online", vcpu.online);
-    get(one, "run_ns", vcpu.run_ns);
-    get(one, "delay_ns", vcpu.delay_ns);
-    vcpu.allowed = mask_from(one.at("allowed"));
-    guest.vcpus.push_back(std::move(vcpu));
-  }
-  get(json, "process_ns", guest.process_ns);
-  if (json.contains("helpers_allowed")) guest.helpers_allowed = mask_from(json["helpers_allowed"]);
-  if (json.contains("memory")) guest.memory = balloon_from(json.at("memory"));
-  return guest;
-}
-
-Sample sample_from(const Json& json) {
-  Sample sample;
-  get(json, "at_ns", sample.at_ns);
-  get(json, "wall_s", sample.wall_s);
-  get(json, "total_bytes", sample.memory.total_bytes);
-  get(json, "available_bytes", sample.memory.available_bytes);
-  get(json, "pressure_some", sample.memory.pressure_some);
-  for (const Json& one : json.at("pcpus")) {
-    PcpuSample pcpu;
-    get(one, "cpu", pcpu.cpu);
-    if (pcpu.cpu >= CpuSet::kMostCpus) throw std::invalid_argument("processor number too large");
-    get(one, "busy_ns", pcpu.busy_ns);
-    get(one, "core", pcpu.core);
-    get(one, "cache", pcpu.cache);
-    get(one, "node", pcpu.node);
-    sample.pcpus.push_back(pcpu);
-  }
-  for (const Json& one : json.at("guests")) sample.guests.push_back(guest_from(one));
-  return sample;
-}
-
 base::Error bad_line(std::uint64_t line, const std::string& why) {
-  return {base::ErrorKind::kCorrupt, fmt::format("line {}: {}", line, why)};
+  return {ErrorKind::kCorrupt, fmt::format("line {}: {}", line, why)};
+}
+
+base::Error empty() { return {ErrorKind::kCorrupt, "the recording is empty"}; }
+base::Error no_start() { return {ErrorKind::kCorrupt, "no recording: there is no start in it"}; }
+
+// The lines of a text that may be anything: none is read further than a line of ours can be long.
+class Lines {
+ public:
+  explicit Lines(std::istream& in) : in_(in) {}
+
+  // The next line that is not blank; false: there is none.
+  base::Result<bool> next() {
+    do {
+      FL_TRY(const bool more, read());
+      if (!more) return false;
+      ++number_;
+    } while (text_.empty());
+    return true;
+  }
+
+  const std::string& text() const { return text_; }
+  std::uint64_t number() const { return number_; }
+  bool whole() const { return whole_; }  // it has its end of line
+
+ private:
+  base::Result<bool> read() {
+    text_.clear();
+    whole_ = false;
+    while (!whole_ && !in_.eof()) {
+      in_.getline(chunk_.data(), chunk_.size());
+      if (in_.bad()) return base::fail(ErrorKind::kIo, "reading the recording failed");
+      const auto got = static_cast<std::size_t>(in_.gcount());
+      whole_ = in_.good();  // then the end of line is counted, and not stored
+      text_.append(chunk_.data(), whole_ ? got - 1 : got);
+      if (text_.size() > kLongestLine) {
+        return base::fail(bad_line(
+            number_ + 1, fmt::format("longer than {} MiB: no recording of ours", kLongestMib)));
+      }
+      if (in_.fail() && !in_.eof()) in_.clear();  // the chunk is full
+    }
+    return whole_ || !text_.empty();
+  }
+
+  static constexpr std::size_t kLongestMib = 16;  // more than 8192 processors and 100000 vCPUs
+  static constexpr std::size_t kLongestLine = kLongestMib * 1024 * 1024;
+
+  std::istream& in_;
+  std::array<char, 65536> chunk_{};
+  std::string text_;
+  std::uint64_t number_ = 0;
+  bool whole_ = false;
+};
+
+// Bounded in depth and number of values, which take far more memory than their text.
+base::Result<Json> parse(const std::string& text) {
+  constexpr int kDeepest = 16;
+  constexpr std::size_t kMostValues = 2'000'000;
+  std::size_t values = 0;
+  try {
+    Json json = Json::parse(
+        text,
+        [&](int depth, Json::parse_event_t, const Json&) {
+          if (depth > kDeepest || ++values > kMostValues) throw std::length_error("");
+          return true;
+        },
+        false);
+    if (!json.is_discarded()) return json;
+    return base::fail(kNoJson, "no recording: it is no JSON");
+  } catch (const std::length_error&) {
+    return base::fail(ErrorKind::kLimit, "no recording: too many values, or too many levels");
+  } catch (const std::bad_alloc&) {
+    return base::fail(ErrorKind::kLimit, "there is not enough memory to read it");
+  }
+}
+
+std::string event_of(const Json& json, std::string& problem) {
+  std::string event;
+  JsonFields(json, problem).get("event", event);
+  return event;
 }
 
 // The settings in a recording's first line.
 base::Result<std::string> config_of_start(const Json& json, std::uint64_t line,
                                           const std::string& manager) {
-  if (json.at("version").get<int>() != kVersion) {
+  std::string problem;
+  std::string recorded;
+  std::string config;
+  int version = 0;
+  JsonFields fields(json, problem);
+  fields.get("version", version);
+  if (problem.empty() && version != kVersion) {
     return base::fail(bad_line(line, "another version of recordings"));
   }
-  const auto recorded = json.at("manager").get<std::string>();
-  if (recorded != manager) {
-    return base::fail(base::ErrorKind::kInvalid,
-                      fmt::format("this is a recording of '{}', not of '{}'", recorded, manager));
-  }
-  return json.value("config", std::string());
+  fields.get("manager", recorded);
+  if (fields.has("config")) fields.get("config", config);
+  if (!problem.empty()) return base::fail(bad_line(line, "no recording: " + problem));
+  if (recorded == manager) return config;
+  return base::fail(ErrorKind::kInvalid, fmt::format("this is a recording of {}, not of '{}'",
+                                                     base::quoted(recorded), manager));
+}
+
+std::string listed(const std::vector<std::string>& actions) {
+  return base::printable(fmt::format("[{}]", fmt::join(actions, "; ")));
 }
 
 class Replay {
  public:
-  Replay(std::string manager, const Decide& decide, const Undone& undone)
-      : manager_(std::move(manager)), decide_(decide), undone_(undone) {}
+  Replay(const std::string& manager, const Decide& decide, const Undone& undone)
+      : manager_(manager), decide_(decide), undone_(undone) {}
 
   base::Status take(const Json& json, std::uint64_t line) {
-    const auto event = json.at("event").get<std::string>();
-    if (event == "start") {
-      FL_TRY(const auto config, config_of_start(json, line, manager_));
-      (void)config;  // whoever decides has it
-      started_ = true;
-      return {};
-    }
-    if (!started_) return base::fail(bad_line(line, "no start before it"));
-    if (event == "sample") {
-      decided_ = decide_(sample_from(json));
-      waits_ = true;
-      return {};
-    }
-    if (event == "undone") {
-      const auto action = json.at("action").get<std::string>();
-      if (undone_) undone_(action);
-      return {};
-    }
-    if (event != "plan") return {};  // later versions may tell more
-    const auto recorded = json.at("actions").get<std::vector<std::string>>();
-    if (!waits_) return base::fail(bad_line(line, "a plan without a sample"));
-    waits_ = false;
-    ++compared_;
-    if (recorded == decided_) return {};
-    return base::fail(
-        bad_line(line, fmt::format("the plan differs: recorded [{}], now [{}]",
-                                   fmt::join(recorded, "; "), fmt::join(decided_, "; "))));
+    line_ = line;
+    std::string problem;
+    const std::string event = event_of(json, problem);
+    if (event == "start") return take_start(json);
+    if (problem.empty() && !started_) return refuse("no start before it");
+    base::Status taken;
+    if (event == "sample") taken = take_sample(json, problem);
+    if (event == "plan") taken = take_plan(json, problem);
+    if (event == "undone") take_undone(json, problem);
+    // Later versions may tell more: another event is passed over.
+    if (!problem.empty()) return refuse("no recording: " + problem);
+    return taken;
   }
 
-  std::uint64_t compared() const { return compared_; }
+  // A last line that was not written to its end, as by a manager that was killed or a full disk.
+  base::Error cut_off(std::uint64_t line) const {
+    if (done_.plans == 0) return bad_line(line, "cut off, before the first plan");
+    return bad_line(
+        line,
+        done_.plans == 1
+            ? "cut off after 1 plan, which is the same as recorded"
+            : fmt::format("cut off after {} plans, which are the same as recorded", done_.plans));
+  }
+
+  bool started() const { return started_; }
+
+  base::Result<Replayed> end() const {
+    if (!started_) return base::fail(no_start());
+    if (done_.plans == 0) return base::fail(ErrorKind::kCorrupt, "there are no plans in it");
+    return done_;
+  }
 
  private:
-  const std::string manager_;
+  base::Status refuse(const std::string& why) const { return base::fail(bad_line(line_, why)); }
+
+  base::Status take_start(const Json& json) {
+    if (started_) return refuse("a second start: a recording holds one run");
+    FL_TRY(const auto config, config_of_start(json, line_, manager_));
+    (void)config;  // whoever decides has it
+    started_ = true;
+    return {};
+  }
+
+  base::Status take_sample(const Json& json, std::string& problem) {
+    if (done_.last_without_plan) return refuse("the sample before it has no plan");
+    const Sample sample = recorded_sample(json, problem);
+    if (!problem.empty()) return {};
+    if (sample.at_ns < at_ns_) return refuse("'at_ns' is less than in the sample before");
+    at_ns_ = sample.at_ns;
+    decided_ = decide_(sample);
+    done_.last_without_plan = true;
+    return {};
+  }
+
+  base::Status take_plan(const Json& json, std::string& problem) {
+    std::vector<std::string> recorded;
+    JsonFields(json, problem).get("actions", recorded);
+    if (!problem.empty()) return {};
+    if (!done_.last_without_plan) return refuse("a plan without a sample");
+    done_.last_without_plan = false;
+    ++done_.plans;
+    if (recorded == decided_) return {};
+    return refuse(
+        fmt::format("the plan differs: recorded {}, now {}", listed(recorded), listed(decided_)));
+  }
+
+  void take_undone(const Json& json, std::string& problem) const {
+    std::string action;
+    JsonFields(json, problem).get("action", action);
+    if (problem.empty() && undone_) undone_(action);
+  }
+
+  const std::string& manager_;
   const Decide& decide_;
   const Undone& undone_;
+  std::uint64_t line_ = 0;
   bool started_ = false;
-  bool waits_ = false;
+  std::int64_t at_ns_ = 0;
   std::vector<std::string> decided_;
-  std::uint64_t compared_ = 0;
+  Replayed done_;
 };
 
 }  // namespace
@@ -263,39 +323,37 @@ std::string undone_line(const std::string& action) {
 }
 
 base::Result<std::string> recorded_config(std::istream& in, const std::string& manager) {
-  std::uint64_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    if (line.empty()) continue;
-    try {
-      const Json json = Json::parse(line);
-      if (json.at("event").get<std::string>() != "start") {
-        return base::fail(bad_line(number, "no start before it"));
-      }
-      return config_of_start(json, number, manager);
-    } catch (const std::exception& error) {  // of nlohmann
-      return base::fail(bad_line(number, fmt::format("no recording: {}", error.what())));
-    }
-  }
-  return base::fail(base::ErrorKind::kCorrupt, "the recording is empty");
+  Lines lines(in);
+  FL_TRY(const bool found, lines.next());
+  if (!found) return base::fail(lines.number() == 0 ? empty() : no_start());
+  const std::uint64_t line = lines.number();
+  const auto json = parse(lines.text());
+  if (!json) return base::fail(bad_line(line, json.error().message()));
+  std::string problem;
+  const std::string event = event_of(*json, problem);
+  if (!problem.empty()) return base::fail(bad_line(line, "no recording: " + problem));
+  if (event != "start") return base::fail(bad_line(line, "no start before it"));
+  return config_of_start(*json, line, manager);
 }
 
-base::Result<std::uint64_t> replay(std::istream& in, const std::string& manager,
-                                   const Decide& decide, const Undone& undone) {
+base::Result<Replayed> replay(std::istream& in, const std::string& manager, const Decide& decide,
+                              const Undone& undone) {
   Replay replay(manager, decide, undone);
-  std::uint64_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    if (line.empty()) continue;
-    try {
-      FL_TRY_STATUS(replay.take(Json::parse(line), number));
-    } catch (const std::exception& error) {  // of nlohmann, and of sample_from
-      return base::fail(bad_line(number, fmt::format("no recording: {}", error.what())));
+  Lines lines(in);
+  for (;;) {
+    FL_TRY(const bool more, lines.next());
+    if (!more) break;
+    const auto json = parse(lines.text());
+    if (json) {
+      FL_TRY_STATUS(replay.take(*json, lines.number()));
+      continue;
     }
+    const bool cut = replay.started() && !lines.whole() && json.error().kind() == kNoJson;
+    return base::fail(cut ? replay.cut_off(lines.number())
+                          : bad_line(lines.number(), json.error().message()));
   }
-  if (in.bad()) return base::fail(base::ErrorKind::kIo, "reading the recording failed");
-  if (number == 0) return base::fail(base::ErrorKind::kCorrupt, "the recording is empty");
-  return replay.compared();
+  if (lines.number() == 0) return base::fail(empty());
+  return replay.end();
 }
 
 }  // namespace fairlead::manage

@@ -8,7 +8,8 @@
 //     {"event":"undone","action":"1b4e… 0 -> 3"}     the call failed, or it was a dry run
 //
 // A sample read back equals the one that was written, so that a manager with the settings of the
-// start decides the same.  What is read is untrusted text: every error names the line.
+// start decides the same.  What is read is untrusted text: lines are bounded in length, numbers in
+// range, and every error names the line.
 //
 // Thread-safety: none.
 #pragma once
@@ -34,13 +35,19 @@ std::string undone_line(const std::string& action);
 // settings were recorded.  Errors as of replay().
 base::Result<std::string> recorded_config(std::istream& in, const std::string& manager);
 
+struct Replayed {
+  std::uint64_t plans = 0;         // compared: at least one
+  bool last_without_plan = false;  // the run ended between its last sample and the plan for it
+};
+
 // Replays a recording: `decide` gets each sample and returns its actions, which are compared with
-// those that stand in the plan after it; `undone` gets those that were not carried out.  Returns
-// how many plans were compared; kCorrupt with the line if one differs or the text is no recording,
-// kInvalid if it is another manager's.
+// those that stand in the plan after it; `undone` gets those that were not carried out.  kCorrupt
+// with the line if a plan differs, the last line was not written to its end or the text is no
+// recording, kCorrupt also if no plan stands in it; kInvalid if it is another manager's, kIo if it
+// cannot be read.
 using Decide = std::function<std::vector<std::string>(const Sample&)>;
 using Undone = std::function<void(const std::string&)>;
-base::Result<std::uint64_t> replay(std::istream& in, const std::string& manager,
-                                   const Decide& decide, const Undone& undone = {});
+base::Result<Replayed> replay(std::istream& in, const std::string& manager, const Decide& decide,
+                              const Undone& undone = {});
 
 }  // namespace fairlead::manage
