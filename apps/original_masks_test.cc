@@ -124,7 +124,7 @@ TEST_F(OriginalMasksTest, TheMaskIsOnTheDiskBeforeTheVcpuGetsAnother) {
 TEST_F(OriginalMasksTest, WhatCouldNotBeWrittenDownIsNotPinned) {
   OriginalMasks masks = open();
   std::filesystem::create_directory(path());
-  std::ofstream(path() + "/in the way");
+  std::filesystem::create_directory(path() + "/in the way");
   EXPECT_FALSE(pin(masks, 0, 0, CpuSet::of({1})));
   EXPECT_FALSE(pin(masks, 0, 0, CpuSet::of({1}))) << "nor the second time";
   std::filesystem::remove_all(path());
