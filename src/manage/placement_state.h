@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PlacementState: a placement under change, with the cost of every change in O(SMT siblings).  Inside
-// manage only; placement.h says what the cost means.
+// PlacementState: a placement under change, with the cost of every change in O(SMT siblings).  For
+// manage alone; placement.h says what the cost means.
 //
 // Thread-safety: none.  The problem must outlive it.
 #pragma once
