@@ -5,9 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -15,7 +13,6 @@
 
 #include "apps/command.h"
 #include "apps/manager_config.h"
-#include "apps/manager_lock.h"
 #include "apps/manager_loop.h"
 #include "base/json.h"
 #include "base/units.h"
@@ -210,16 +207,7 @@ int main(int argc, char** argv) {
       return apps::fail_usage(kProgram, checked.error().message());
     }
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
-    std::optional<daemon::LockFile> lock;
     MemoryProgram program(settings);
-    return apps::run_manager(
-        kProgram, options, program,
-        [&](const apps::ManagerOptions& with) -> base::Result<std::unique_ptr<manage::Hypervisor>> {
-          if (!with.dry_run) {
-            FL_TRY(auto taken, apps::take_manager_lock(program.name()));
-            lock.emplace(std::move(taken));
-          }
-          return open_libvirt(with);
-        });
+    return apps::run_manager(kProgram, options, program, open_libvirt);
   });
 }

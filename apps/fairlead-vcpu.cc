@@ -164,16 +164,12 @@ int restore(const apps::ManagerOptions& options) {
 }
 
 int manage_vcpus(const apps::ManagerOptions& options, const manage::CpuSettings& settings) {
-  std::optional<daemon::LockFile> lock;
   std::optional<apps::OriginalMasks> originals;
   VcpuProgram program(settings, originals);
   return apps::run_manager(
       kProgram, options, program,
       [&](const apps::ManagerOptions& with) -> base::Result<std::unique_ptr<manage::Hypervisor>> {
         if (!with.dry_run) {
-          FL_TRY(auto taken, apps::take_manager_lock(program.name()));
-          lock.emplace(std::move(taken));
-          // Only under the lock nobody else writes what is read here.
           FL_TRY(auto known, apps::OriginalMasks::open(with.uri));
           originals.emplace(std::move(known));
         }

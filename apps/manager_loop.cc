@@ -5,11 +5,13 @@
 #include <ctime>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "apps/command.h"
 #include "apps/manager_config.h"
+#include "apps/manager_lock.h"
 #include "apps/rounds.h"
 #include "base/quote.h"
 #include "daemon/end_watch.h"
@@ -216,6 +218,12 @@ int run_manager(const std::string& program, const ManagerOptions& options, Manag
   }
   auto end = daemon::EndWatch::start(program);
   if (!end) return fail(program, end.error());
+  std::optional<daemon::LockFile> lock;
+  if (!options.dry_run) {
+    auto taken = take_manager_lock(manager.name());
+    if (!taken) return fail(program, taken.error());
+    lock.emplace(*std::move(taken));
+  }
   auto hypervisor = open(options);
   if (!hypervisor) return fail(program, hypervisor.error());
   return loop.run(**hypervisor, **end);

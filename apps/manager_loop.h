@@ -62,7 +62,8 @@ class ManagerProgram {
   virtual std::string json() const = 0;                  // {"event":"interval",…}
 };
 
-// Exit code.  `open` gives the hypervisor; it is not called for a replay.
+// Exit code.  Who may act holds take_manager_lock() from before `open`, which gives the hypervisor,
+// to the end; neither is done for a replay.
 using OpenHypervisor =
     std::function<base::Result<std::unique_ptr<manage::Hypervisor>>(const ManagerOptions&)>;
 int run_manager(const std::string& program, const ManagerOptions& options, ManagerProgram& manager,

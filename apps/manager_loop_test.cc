@@ -18,6 +18,7 @@
 #include <gtest/gtest.h>
 
 #include "apps/command.h"
+#include "apps/manager_lock.h"
 #include "apps/testing_hypervisor.h"
 
 namespace fairlead::apps {
@@ -79,6 +80,7 @@ class ManagerLoop : public testing::Test {
   ManagerLoop() {
     std::string name = testing::TempDir() + "fl-loop-XXXXXX";
     folder_ = ::mkdtemp(name.data());
+    ::setenv("FAIRLEAD_RUNTIME_DIR", folder_.c_str(), 1);
     options_.interval_s = 0.1;
   }
   ~ManagerLoop() override { std::filesystem::remove_all(folder_); }
@@ -132,6 +134,22 @@ TEST_F(ManagerLoop, AGuestThatDoesNotAnswerIsLeftAlone) {
   EXPECT_EQ(run(), kDone);
   EXPECT_EQ(hypervisor_.asked.size(), 1U + 3U);
   EXPECT_THAT(manager_.not_done, ElementsAre("pin a", "pin a", "pin a"));
+}
+
+TEST_F(ManagerLoop, OneThatActsHasTheLockAndADryRunNeedsNone) {
+  {
+    const auto lock = take_manager_lock("vcpu");
+    ASSERT_TRUE(lock);
+    EXPECT_EQ(run(), kFailed);
+    EXPECT_THAT(err_, HasSubstr("a manager runs already"));
+    EXPECT_EQ(manager_.decided, 0);
+    options_.dry_run = true;
+    EXPECT_EQ(run(), kDone);
+  }
+  options_.dry_run = false;
+  manager_.passes_left = 1;
+  EXPECT_EQ(run(), kDone);
+  EXPECT_TRUE(take_manager_lock("vcpu")) << "free again";
 }
 
 TEST_F(ManagerLoop, EndsWhenNobodyHearsIt) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "daemon/runtime_dir.h"
+#include "manage/json_fields.h"
 
 namespace fairlead::apps {
 namespace {
@@ -27,33 +27,6 @@ base::Result<std::string> boot_id() {
   FL_TRY(std::string text, base::read_file("/proc/sys/kernel/random/boot_id", 128));
   while (text.ends_with('\n')) text.pop_back();
   return text;
-}
-
-base::Result<std::string> string_in(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found != object.end() && found->is_string()) return found->get<std::string>();
-  return base::fail(ErrorKind::kInvalid, fmt::format("\"{}\" is missing or no text", key));
-}
-
-base::Result<std::uint64_t> number_in(const json& object, const char* key, std::uint64_t most) {
-  const auto found = object.find(key);
-  if (found != object.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= most) {
-    return found->get<std::uint64_t>();
-  }
-  return base::fail(ErrorKind::kInvalid,
-                    fmt::format("\"{}\" is missing or no number from 0 to {}", key, most));
-}
-
-base::Result<OriginalMasks::Run> run_in(const json& object) {
-  OriginalMasks::Run run;
-  FL_TRY(const std::uint64_t id,
-         number_in(object, "run_id", std::numeric_limits<std::int32_t>::max()));
-  run.id = static_cast<std::int32_t>(id);
-  if (object.contains("process_ns")) {
-    FL_TRY(run.process_ns,
-           number_in(object, "process_ns", std::numeric_limits<std::uint64_t>::max()));
-  }
-  return run;
 }
 
 bool same_run(const OriginalMasks::Run& later, const OriginalMasks::Run& earlier) {
@@ -118,25 +91,23 @@ base::Status OriginalMasks::read() {
     return base::fail(std::move(text).error());
   }
   const json file = json::parse(*text, nullptr, false);
-  if (!file.is_object()) return base::fail(ErrorKind::kInvalid, "no JSON object");
-  FL_TRY(const std::string boot, string_in(file, "boot_id"));
-  const auto masks = file.find("masks");
-  if (masks == file.end() || !masks->is_array()) {
-    return base::fail(ErrorKind::kInvalid, "\"masks\" is missing or no list");
-  }
-  for (const json& one : *masks) {
-    if (!one.is_object()) return base::fail(ErrorKind::kInvalid, "a mask is no JSON object");
+  std::string problem;
+  std::string boot;
+  manage::JsonFields(file, problem).get("boot_id", boot).each("masks", [&](const json& one) {
+    Key key;
     Mask mask;
-    FL_TRY(const std::string uuid, string_in(one, "uuid"));
-    FL_TRY(const std::uint64_t vcpu,
-           number_in(one, "vcpu", std::numeric_limits<std::uint32_t>::max()));
-    FL_TRY(mask.name, string_in(one, "name"));
-    FL_TRY(mask.uri, string_in(one, "uri"));
-    FL_TRY(mask.run, run_in(one));
-    FL_TRY(const std::string allowed, string_in(one, "allowed"));
-    FL_TRY(mask.allowed, manage::CpuSet::parse(allowed));
-    masks_[{uuid, static_cast<std::uint32_t>(vcpu)}] = std::move(mask);
-  }
+    manage::JsonFields fields(one, problem);
+    fields.get("uuid", key.first)
+        .get("vcpu", key.second)
+        .get("name", mask.name)
+        .get("uri", mask.uri)
+        .get("run_id", mask.run.id, 0)
+        .get("process_ns", mask.run.process_ns)
+        .get("allowed", mask.allowed);
+    if (problem.empty() && mask.allowed.empty()) problem = "'allowed' names no processor";
+    masks_[key] = std::move(mask);
+  });
+  if (!problem.empty()) return base::fail(ErrorKind::kInvalid, problem);
   if (boot != boot_id_) masks_.clear();  // every run of then ended with the host
   return {};
 }

@@ -20,7 +20,7 @@ set(FL_LINK_virt PkgConfig::libvirt)
 set(FL_LINK_guest PkgConfig::libvirt nlohmann_json::nlohmann_json)
 
 # Pure modules: ThreadSanitizer has nothing to look at in their tests.
-set(FL_WITHOUT_THREADS abi manage sim)
+set(FL_PURE_MODULES abi manage sim)
 
 # FL_WITHOUT_x names the package without which module x is left out (cmake/dependencies.cmake).
 function(fl_modules table)
@@ -87,7 +87,7 @@ function(fl_library name folder)
                  ${CMAKE_SOURCE_DIR}/include FILES ${headers})
   set_target_properties(fl_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 
-  if(FL_TESTS AND NOT (FL_SANITIZE STREQUAL "thread" AND name IN_LIST FL_WITHOUT_THREADS))
+  if(FL_TESTS AND NOT (FL_SANITIZE STREQUAL "thread" AND name IN_LIST FL_PURE_MODULES))
     fl_module_tests(${name} ${tests})
     foreach(model IN LISTS models)
       get_filename_component(program ${model} NAME_WE)

@@ -210,11 +210,18 @@ void CpuMeter::spread_helpers(const Sample& sample, CpuLoads& loads) const {
       coming[p] += used / static_cast<double>(where.size());
     }
   }
+  // Together they cannot have been more than was seen: what comes is what left.
+  double claimed = 0;
+  double left = 0;
+  for (std::size_t p = 0; p < loads.pcpus.size(); ++p) {
+    claimed += leaving[p];
+    leaving[p] = std::min(leaving[p], loads.pcpus[p].foreign);
+    left += leaving[p];
+  }
+  const double share = claimed > 0 ? left / claimed : 0;
   for (std::size_t p = 0; p < loads.pcpus.size(); ++p) {
     PcpuLoad& load = loads.pcpus[p];
-    // Together they cannot have been more than was seen.
-    const double share = leaving[p] > load.foreign ? load.foreign / leaving[p] : 1;
-    load.fixed = load.foreign - share * leaving[p] + coming[p];
+    load.fixed = load.foreign - leaving[p] + share * coming[p];
     load.demand = load.fixed;
   }
 }

@@ -75,6 +75,24 @@ TEST(CpuMeter, ExpectsNoMoreThanWasSeen) {
   EXPECT_NEAR(loads.pcpus[0].fixed + loads.pcpus[1].fixed, 0.2, 1e-6);
 }
 
+TEST(CpuMeter, ExpectsNoMoreThanWasSeenOfAllGuestsTogether) {
+  const Host host{.busy = {0.5, 0.2}, .process = 0.65};
+  const auto after = [&](std::uint64_t seconds) {
+    Sample sample = host.after(seconds);
+    GuestSample idle = sample.guests[0];
+    idle.uuid = "h";
+    idle.vcpus[0].run_ns = 0;
+    idle.process_ns = ns(0.15 * static_cast<double>(seconds));
+    sample.guests.push_back(std::move(idle));
+    return sample;
+  };
+  CpuMeter meter;
+  meter.measure(after(1));
+  const auto loads = meter.measure(after(2));
+  EXPECT_NEAR(loads.pcpus[0].fixed, 0.1, 1e-6);
+  EXPECT_NEAR(loads.pcpus[1].fixed, 0.1, 1e-6);
+}
+
 TEST(CpuMeter, WithoutTheProcesssTimeAllForeignLoadStays) {
   Host host{.busy = {0.5, 0.2}, .process = 0.1};  // less than its vCPU's: nonsense
   EXPECT_NEAR(host.measured().pcpus[1].fixed, 0.2, 1e-6);

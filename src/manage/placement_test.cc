@@ -115,6 +115,11 @@ TEST(PlacementState, GainsAreDifferencesOfTheCost) {
                           1e-9);
       ASSERT_LE(most, std::max(bound.most(), state.bound(at[b], at[a]).most()) + 1e-9);
       ASSERT_NEAR(state.gain_of_swap(a, b), before - cost(problem, swapped), 1e-9) << round;
+      const auto room = state.room(a, at[b]);
+      const bool peers = problem.items[a].guest == problem.items[b].guest;
+      using Room = PlacementState::Room;
+      ASSERT_EQ(state.may(a, at[b], b), room == Room::kForAny || (room == Room::kForPeer && peers));
+      ASSERT_EQ(state.may(a, at[b]), room == Room::kForAny);
     }
   }
 }
