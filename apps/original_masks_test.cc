@@ -316,7 +316,8 @@ TEST_F(OriginalMasksTest, ADamagedFileIsToldInOneLineAndNotOverwritten) {
         std::string(R"({"boot_id":"x","masks":[null]})"),
         std::string(R"({"boot_id":"x","masks":[{"uuid":"a"}]})"), with("-1", R"("0")"),
         with("1.5", R"("0")"), with("4294967296", R"("0")"), with("\"0\"", R"("0")"),
-        with("0", R"("x")"), with("0", "7"), with("0", R"("")")}) {
+        with("0", R"("x")"), with("0", "7"), with("0", R"("")"),
+        with(R"(0,"run_id":-1)", R"("0")")}) {
     std::ofstream(path(), std::ios::trunc) << text;
     const auto masks = OriginalMasks::open("here:///");
     ASSERT_FALSE(masks) << text;

@@ -107,25 +107,47 @@ TEST(CpuMeter, WithoutTheProcesssTimeAllForeignLoadStays) {
   EXPECT_NEAR(meter.measure(restarted).pcpus[1].fixed, 0.2, 1e-6);
 }
 
-// With an unplugged vCPU its time goes, too: that is no work of helpers.
-TEST(CpuMeter, KeepsWhatItKnowsOfHelpersWhenAVcpuIsUnplugged) {
-  const Host host{.busy = {0.5, 0.2}, .process = 0.7};
-  CpuMeter meter;
-  const auto with_second = [&](std::uint64_t seconds) {
+// A vCPU that is unplugged takes its time with it, one that began anew has less than before: what
+// they did meanwhile is no work of helpers, and is not known.
+class HelpersBesideTwoVcpus : public testing::Test {
+ protected:
+  HelpersBesideTwoVcpus() {
+    meter_.measure(after(1));
+    EXPECT_NEAR(meter_.measure(after(2)).pcpus[1].fixed, kExpected, 1e-6);
+  }
+
+  // The second runs 0.3, helpers 0.2, others 0.4.
+  static Sample after(std::uint64_t seconds) {
+    const Host host{.busy = {0.8, 0.6}, .process = 1};
     Sample sample = host.after(seconds);
-    sample.guests[0].vcpus.push_back(
-        {.index = 1, .run_ns = 90 * kSecond, .delay_ns = 0, .allowed = CpuSet::of({0})});
-    *sample.guests[0].process_ns += 90 * kSecond;
+    sample.guests[0].vcpus.push_back({.index = 1,
+                                      .run_ns = ns(0.3 * static_cast<double>(seconds)),
+                                      .delay_ns = 0,
+                                      .allowed = CpuSet::of({0})});
     return sample;
-  };
-  meter.measure(with_second(1));
-  EXPECT_NEAR(meter.measure(with_second(2)).pcpus[1].fixed, 0.1, 1e-6);
-  Sample without = with_second(3);
-  without.guests[0].vcpus.pop_back();
-  EXPECT_NEAR(meter.measure(without).pcpus[1].fixed, 0.1, 1e-6);
-  Sample backwards = with_second(4);
-  backwards.guests[0].vcpus[1].run_ns = 0;
-  EXPECT_NEAR(meter.measure(backwards).pcpus[1].fixed, 0.1, 1e-6);
+  }
+
+  // The third second, in which the second vCPU did nothing that its processor would show.
+  static Sample without_second() {
+    Sample sample = after(3);
+    sample.pcpus[0].busy_ns -= ns(0.3);
+    return sample;
+  }
+
+  static constexpr double kExpected = 0.5;
+  CpuMeter meter_;
+};
+
+TEST_F(HelpersBesideTwoVcpus, AreAsBeforeWhenOneIsUnplugged) {
+  Sample sample = without_second();
+  sample.guests[0].vcpus.pop_back();
+  EXPECT_NEAR(meter_.measure(sample).pcpus[1].fixed, kExpected, 1e-6);
+}
+
+TEST_F(HelpersBesideTwoVcpus, AreAsBeforeWhenOneBeginsAnew) {
+  Sample sample = without_second();
+  sample.guests[0].vcpus[1].run_ns = 0;
+  EXPECT_NEAR(meter_.measure(sample).pcpus[1].fixed, kExpected, 1e-6);
 }
 
 TEST(CpuMeter, HelpersMayUseSeveralProcessors) {
