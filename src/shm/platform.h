@@ -85,7 +85,7 @@ consteval std::memory_order order_of(Site site) {
   throw "a site without an order";
 }
 
-// The real thing.
+// The real thing.  kSite: of this enumeration, or of another module's that has an order_of() too.
 struct Production {
   template <typename T>
   using Atomic = std::atomic<T>;
@@ -93,27 +93,27 @@ struct Production {
   using Entry = T;
   using Mutex = std::mutex;
 
-  template <Site kSite, typename T>
+  template <auto kSite, typename T>
   static T load(const std::atomic<T>& word) noexcept {
     return word.load(order_of(kSite));
   }
-  template <Site kSite, typename T>
+  template <auto kSite, typename T>
   static void store(std::atomic<T>& word, T value) noexcept {
     word.store(value, order_of(kSite));
   }
-  template <Site kSite, typename T>
+  template <auto kSite, typename T>
   static T exchange(std::atomic<T>& word, T value) noexcept {
     return word.exchange(value, order_of(kSite));
   }
-  template <Site kSite, typename T>
+  template <auto kSite, typename T>
   static T fetch_or(std::atomic<T>& word, T bits) noexcept {
     return word.fetch_or(bits, order_of(kSite));
   }
-  template <Site kSite, typename T>
+  template <auto kSite, typename T>
   static T fetch_and(std::atomic<T>& word, T bits) noexcept {
     return word.fetch_and(bits, order_of(kSite));
   }
-  template <Site kSite, typename T>
+  template <auto kSite, typename T>
   static bool compare_exchange(std::atomic<T>& word, T expected, T desired) noexcept {
     return word.compare_exchange_strong(expected, desired, order_of(kSite));
   }

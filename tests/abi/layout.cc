@@ -11,6 +11,7 @@
 
 #include "fairlead/abi/block.h"
 #include "fairlead/abi/control.h"
+#include "fairlead/abi/relay.h"
 #include "fairlead/abi/ring.h"
 #include "fairlead/abi/segment.h"
 
@@ -86,6 +87,10 @@ void segment() {
     VALUE(kRequests);
     VALUE(kResponses);
     VALUE(kData);
+    VALUE(kRelayShape);
+    VALUE(kRelayProducer);
+    VALUE(kRelayConsumer);
+    VALUE(kRelayStreams);
     std::printf("\n");
   }
   {
@@ -254,6 +259,157 @@ void control() {
   }
 }
 
+void relay() {
+  std::printf("# relay.h\n\n");
+  CONST(kMaxRelayStreams);
+  CONST(kRelayPageBytes);
+  CONST(kMinSubBufferBytes);
+  CONST(kMaxSubBufferBytes);
+  CONST(kMinSubBuffers);
+  CONST(kMaxSubBuffers);
+  CONST(kMaxItemBytes);
+  CONST(kRelaySubBufferMagic);
+  std::printf("\n");
+  {
+    ENUM(RelayMode);
+    VALUE(kDiscard);
+    VALUE(kOverwrite);
+    std::printf("\n");
+  }
+  {
+    ENUM(RelayClock);
+    VALUE(kTsc);
+    VALUE(kMonotonicRaw);
+    std::printf("\n");
+  }
+  {
+    STRUCT(RelayShape);
+    FIELD(streams);
+    FIELD(sub_buffer_bytes);
+    FIELD(sub_buffers);
+    FIELD(item_bytes);
+    FIELD(mode);
+    FIELD(clock);
+    FIELD(clock_hz);
+    FIELD(uuid);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RelayLosses);
+    FIELD(full);
+    FIELD(big);
+    FIELD(state);
+    FIELD(nested);
+    FIELD(bytes);
+    FIELD(gap_first);
+    FIELD(gap_last);
+  }
+  {
+    STRUCT(RelayStreamIn);
+    FIELD(commit);
+    FIELD(attempts);
+    FIELD(lost_full);
+    FIELD(lost_big);
+    FIELD(lost_state);
+    FIELD(lost_nested);
+    FIELD(lost_bytes);
+    FIELD(gap_first);
+    FIELD(gap_last);
+    FIELD(overwritten_to);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RelayTaken);
+    FIELD(position);
+    FIELD(delivered);
+    FIELD(overwritten);
+    FIELD(corrupt);
+    FIELD(lost_full);
+    FIELD(lost_big);
+    FIELD(lost_state);
+    FIELD(lost_nested);
+    FIELD(lost_bytes);
+  }
+  {
+    STRUCT(RelayStreamOut);
+    FIELD(consumed);
+    FIELD(turn);
+    FIELD(taken);
+  }
+  {
+    ENUM(RelayProducerState);
+    VALUE(kOpen);
+    VALUE(kClosing);
+    VALUE(kClosed);
+    std::printf("\n");
+  }
+  {
+    ENUM(RelayConsumerState);
+    VALUE(kNone);
+    VALUE(kConnected);
+    VALUE(kDisconnected);
+    std::printf("\n");
+  }
+  {
+    STRUCT(RelayProducerSide);
+    FIELD(state);
+    FIELD(pid);
+    FIELD(heartbeat);
+    FIELD(no_stream);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RelayConsumerSide);
+    FIELD(state);
+    FIELD(pid);
+    FIELD(epoch);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RelaySyncIn);
+    FIELD(stamp);
+    FIELD(round);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RelaySyncOut);
+    FIELD(round);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RelayProducerPage);
+    FIELD(streams);
+    FIELD(reserved);
+    FIELD(side);
+    FIELD(sync);
+  }
+  {
+    STRUCT(RelayConsumerPage);
+    FIELD(streams);
+    FIELD(side);
+    FIELD(sync);
+  }
+  {
+    STRUCT(RelaySubBuffer);
+    FIELD(magic);
+    FIELD(stream);
+    FIELD(number);
+    FIELD(content);
+    FIELD(records);
+    FIELD(begin_stamp);
+    FIELD(attempts);
+    FIELD(losses);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RelayRecord);
+    FIELD(bytes);
+    FIELD(type);
+    FIELD(sequence);
+    FIELD(stamp);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -261,5 +417,6 @@ int main() {
   ring();
   block();
   control();
+  relay();
   return sound ? 0 : 1;
 }

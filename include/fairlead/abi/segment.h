@@ -31,10 +31,14 @@ inline constexpr std::uint64_t kSectionAlignment = 128;
 
 enum class SectionKind : std::uint32_t {
   kFree = 0,
-  kRing = 1,       // RingShape, RingFrontLine, RingBackLine
-  kRequests = 2,   // array of requests
-  kResponses = 3,  // array of responses
-  kData = 4,       // array of per-slot data areas
+  kRing = 1,           // RingShape, RingFrontLine, RingBackLine
+  kRequests = 2,       // array of requests
+  kResponses = 3,      // array of responses
+  kData = 4,           // array of per-slot data areas
+  kRelayShape = 5,     // RelayShape
+  kRelayProducer = 6,  // RelayProducerPage
+  kRelayConsumer = 7,  // RelayConsumerPage
+  kRelayStreams = 8,   // the streams' sub-buffers, one stream after the other
 };
 
 struct Section {

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// StreamReader: the consumer's end of one stream.  Protocol, layout, distrust: docs/design/relay.md
+// and abi/relay.h.
+//
+// look() copies what is there, from one sub-buffer, and checks the copy; take() lets go of it.
+// Between the two a consumer may write the data down: if it dies there, its successor gets the same
+// data again.  Losses come with the data that follows them, or alone if nothing has followed yet.
+//
+// Thread-safety: one thread.  Ownership: a view; the segment must outlive it.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "relay/stream_writer.h"
+
+namespace fairlead::relay {
+
+// Records that did not come, by cause, since the last time that this was told.
+struct Losses {
+  std::uint64_t full = 0;
+  std::uint64_t big = 0;
+  std::uint64_t state = 0;
+  std::uint64_t nested = 0;
+  std::uint64_t overwritten = 0;
+  std::uint64_t corrupt = 0;
+  std::uint64_t bytes = 0;        // of the first three
+  std::uint64_t first_stamp = 0;  // of the newest gap of the first three; 0: none
+  std::uint64_t last_stamp = 0;
+
+  // Of those that count as attempts.
+  std::uint64_t settled() const noexcept { return full + big + state + overwritten + corrupt; }
+  std::uint64_t records() const noexcept { return settled() + nested; }
+};
+
+// What look() found.
+struct Piece {
+  std::span<const std::byte> data;  // whole records with their headers, or whole items
+  std::uint32_t records = 0;
+  std::uint64_t position = 0;  // of data, in the stream
+  std::uint64_t first = 0;     // number of its first record among all attempts, from 1
+  Losses losses;               // before it
+};
+
+enum class Look : std::uint8_t {
+  kEmpty,
+  kPiece,   // data, perhaps losses before it
+  kLosses,  // no data
+  kBroken,  // positions that make no sense: this stream cannot be read any more
+};
+
+template <typename P>
+class BasicStreamReader {
+ public:
+  using Memory = typename P::Memory;
+
+  // Continues where the stream's last consumer stopped.  `first`: as the writer's.
+  BasicStreamReader(const StreamShape& shape, Memory memory, const typename P::StreamIn& in,
+                    typename P::StreamOut& out, std::uint64_t first = 0) noexcept
+      : shape_(shape), memory_(memory), in_(in), out_(out) {
+    adopt(first);
+  }
+
+  // `room`: sub_buffer_bytes() at least; the piece's data lies in it.  Again without take(): the
+  // same, and what has come since.
+  Look look(std::span<std::byte> room, Piece& piece) noexcept {
+    // An overwriting producer may be faster than our copy, time and again.
+    for (int tries = 0; tries < kTries && !broken_; ++tries) {
+      piece = {};
+      const std::uint64_t commit = P::template load<Site::kSeeCommit>(in_.commit);
+      if (!plausible(commit)) break;
+      if (shape_.overwrite && !skip_given_up(commit)) break;
+      if (!before(next_, commit)) return look_for_losses(commit, piece);
+      if (copy(commit, room, piece)) return found(piece, Look::kPiece);
+    }
+    if (!broken_) return Look::kEmpty;
+    return Look::kBroken;
+  }
+
+  // What look() found has been dealt with.
+  void take() noexcept {
+    next_ = after_;
+    delivered_ += found_records_;
+    overwritten_ += found_losses_.overwritten;
+    corrupt_ += found_losses_.corrupt;
+    told_.full += found_losses_.full;
+    told_.big += found_losses_.big;
+    told_.state += found_losses_.state;
+    told_.nested += found_losses_.nested;
+    told_.bytes += found_losses_.bytes;
+    if (found_header_) behind_ = spoiled_ = false;
+    found(Piece{}, Look::kEmpty);
+    publish();
+  }
+
+  struct Sums {
+    std::uint64_t delivered = 0;
+    std::uint64_t overwritten = 0;
+    std::uint64_t corrupt = 0;
+    std::uint64_t lost = 0;  // told, of all causes of the producer's
+  };
+  Sums sums() const noexcept {
+    return {delivered_, overwritten_, corrupt_,
+            told_.full + told_.big + told_.state + told_.nested};
+  }
+  std::uint64_t position() const noexcept { return next_; }
+
+ private:
+  static constexpr int kTries = 16;
+
+  static bool before(std::uint64_t a, std::uint64_t b) noexcept {
+    return static_cast<std::int64_t>(a - b) < 0;
+  }
+
+  // How many attempts have their end at next_.
+  std::uint64_t settled() const noexcept {
+    return delivered_ + overwritten_ + corrupt_ + told_.full + told_.big + told_.state;
+  }
+
+  Look found(const Piece& piece, Look look) noexcept {
+    found_records_ = piece.records;
+    found_losses_ = piece.losses;
+    return look;
+  }
+
+  // Neither backwards nor further ahead than the stream is long.
+  bool plausible(std::uint64_t commit) noexcept {
+    const bool ahead = before(next_, commit) && commit - next_ > shape_.capacity();
+    if (before(commit, commit_) || (ahead && !shape_.overwrite)) {
+      broken_ = true;
+      return false;
+    }
+    commit_ = commit;
+    return true;
+  }
+
+  // What the producer has given up is never read; how many records it was, the next header says.
+  bool skip_given_up(std::uint64_t commit) noexcept {
+    const std::uint64_t given_up = P::template load<Site::kSeeGivenUp>(in_.overwritten_to);
+    if (!before(next_, given_up)) return true;
+    if (given_up != shape_.begin_of(given_up) || before(commit, given_up)) {
+      broken_ = true;
+      return false;
+    }
+    next_ = given_up;
+    behind_ = true;
+    return true;
+  }
+
+  bool still_there(std::uint64_t begin) const noexcept {
+    if (!shape_.overwrite) return true;
+    return !before(begin, P::template load<Site::kSeeGivenUp>(in_.overwritten_to));
+  }
+
+  void get(std::uint64_t position, void* to, std::size_t bytes) const noexcept {
+    if (shape_.overwrite) {
+      memory_.get_words(shape_.place(position), to, bytes);
+    } else {
+      memory_.get(shape_.place(position), to, bytes);
+    }
+  }
+
+  // From next_ to the end of what is there of its sub-buffer.  False: look again.
+  bool copy(std::uint64_t commit, std::span<std::byte> room, Piece& piece) noexcept {
+    const std::uint64_t begin = shape_.begin_of(next_);
+    const std::uint64_t end = begin + shape_.sub_buffer_bytes();
+    const bool fresh = next_ == begin;
+    const bool sealed = before(end, commit);
+    abi::RelaySubBuffer header{};
+    if (fresh || sealed) get(begin, &header, sizeof header);
+    const std::uint64_t from = fresh ? begin + sizeof header : next_;
+    const std::uint64_t limit = sealed ? begin + header.content : commit;
+    const bool sound = limit >= from && limit <= end;
+    if (sound) get(from, room.data(), limit - from);
+    if (!still_there(begin)) return false;
+    if (!sound || (fresh && !begins_well(header, begin, piece.losses))) return give_up(end);
+    piece.position = from;
+    piece.first = settled() + piece.losses.settled() + 1;
+    piece.data = room.first(limit - from);
+    if (!count_records(piece)) return give_up(end);
+    found_header_ = fresh;
+    after_ = sealed ? end : limit;
+    if (piece.records != 0) return true;
+    next_ = after_;
+    return false;
+  }
+
+  // The rest of the sub-buffer cannot be read; the next header says how many records it was.
+  bool give_up(std::uint64_t end) noexcept {
+    next_ = end;
+    spoiled_ = true;
+    return false;
+  }
+
+  // A new sub-buffer: its header says what is missing before it.
+  bool begins_well(const abi::RelaySubBuffer& header, std::uint64_t begin,
+                   Losses& losses) const noexcept {
+    if (header.magic != abi::kRelaySubBufferMagic || header.stream != shape_.stream ||
+        header.number != begin >> shape_.sub_buffer_shift || !note_losses(header.losses, losses)) {
+      return false;
+    }
+    const std::uint64_t ended = settled() + losses.settled();
+    if (header.attempts < ended) return false;
+    const std::uint64_t missing = header.attempts - ended;
+    (behind_ ? losses.overwritten : losses.corrupt) = missing;
+    return missing == 0 || behind_ || spoiled_;
+  }
+
+  // The difference to what has been told; false if a count runs backwards.
+  bool note_losses(const abi::RelayLosses& lost, Losses& now) const noexcept {
+    if (lost.full < told_.full || lost.big < told_.big || lost.state < told_.state ||
+        lost.nested < told_.nested) {
+      return false;
+    }
+    now.full = lost.full - told_.full;
+    now.big = lost.big - told_.big;
+    now.state = lost.state - told_.state;
+    now.nested = lost.nested - told_.nested;
+    // A count of bytes may lag behind where the producer died between the two.
+    now.bytes = lost.bytes > told_.bytes ? lost.bytes - told_.bytes : 0;
+    if (now.full + now.big + now.state != 0) {
+      now.first_stamp = lost.gap_first;
+      now.last_stamp = lost.gap_last;
+    }
+    return true;
+  }
+
+  // Walks the records of the copy.
+  bool count_records(Piece& piece) const noexcept {
+    if (shape_.item_bytes != 0) {
+      const std::uint64_t stride = stride_of(shape_, 0);
+      piece.records = static_cast<std::uint32_t>(piece.data.size() / stride);
+      return piece.data.size() % stride == 0;
+    }
+    std::uint64_t sequence = piece.first;
+    std::size_t at = 0;
+    while (at != piece.data.size()) {
+      if (piece.data.size() - at < sizeof(abi::RelayRecord)) return false;
+      abi::RelayRecord record;
+      __builtin_memcpy(&record, piece.data.data() + at, sizeof record);
+      if (record.bytes < sizeof record || round_up_8(record.bytes) > piece.data.size() - at ||
+          record.sequence != static_cast<std::uint16_t>(sequence)) {
+        return false;
+      }
+      at += round_up_8(record.bytes);
+      ++sequence;
+      ++piece.records;
+    }
+    return true;
+  }
+
+  // Nothing more to read: what has been lost since?  If `commit` has not moved when the losses were
+  // read, they came after all that was read.
+  Look look_for_losses(std::uint64_t commit, Piece& piece) noexcept {
+    found(piece, Look::kEmpty);
+    if (next_ != commit) return Look::kEmpty;
+    abi::RelayLosses lost{};
+    lost.full = P::template load<Site::kSeeLost>(in_.lost_full);
+    lost.big = P::template load<Site::kSeeLost>(in_.lost_big);
+    lost.state = P::template load<Site::kSeeLost>(in_.lost_state);
+    lost.nested = P::template load<Site::kSeeLost>(in_.lost_nested);
+    lost.bytes = P::template load<Site::kSeeLost>(in_.lost_bytes);
+    lost.gap_first = P::template load<Site::kSeeLost>(in_.gap_first);
+    lost.gap_last = P::template load<Site::kSeeLost>(in_.gap_last);
+    if (P::template load<Site::kSeeCommit>(in_.commit) != commit) return Look::kEmpty;
+    if (!note_losses(lost, piece.losses)) {
+      broken_ = true;
+      return Look::kBroken;
+    }
+    if (piece.losses.records() == 0) return Look::kEmpty;
+    piece.position = after_ = next_;
+    piece.first = settled() + piece.losses.settled() + 1;
+    found_header_ = false;
+    return found(piece, Look::kLosses);
+  }
+
+  // Continues from what the last consumer noted as taken.
+  void adopt(std::uint64_t first) noexcept {
+    const std::uint64_t turn = P::template load<Site::kSeeTurn>(out_.turn);
+    const auto& taken = out_.taken[turn & 1];
+    turn_ = turn;
+    next_ = first + P::template load<Site::kSeeTaken>(taken.position);
+    delivered_ = P::template load<Site::kSeeTaken>(taken.delivered);
+    overwritten_ = P::template load<Site::kSeeTaken>(taken.overwritten);
+    corrupt_ = P::template load<Site::kSeeTaken>(taken.corrupt);
+    told_.full = P::template load<Site::kSeeTaken>(taken.lost_full);
+    told_.big = P::template load<Site::kSeeTaken>(taken.lost_big);
+    told_.state = P::template load<Site::kSeeTaken>(taken.lost_state);
+    told_.nested = P::template load<Site::kSeeTaken>(taken.lost_nested);
+    told_.bytes = P::template load<Site::kSeeTaken>(taken.lost_bytes);
+    after_ = next_;
+    first_ = first;
+    commit_ = next_;
+    P::template store<Site::kConsume>(out_.consumed, next_);
+  }
+
+  // One store makes all of it valid; only then may the producer reuse the bytes.
+  void publish() noexcept {
+    auto& taken = out_.taken[(turn_ + 1) & 1];
+    P::template store<Site::kNoteTaken>(taken.position, next_ - first_);
+    P::template store<Site::kNoteTaken>(taken.delivered, delivered_);
+    P::template store<Site::kNoteTaken>(taken.overwritten, overwritten_);
+    P::template store<Site::kNoteTaken>(taken.corrupt, corrupt_);
+    P::template store<Site::kNoteTaken>(taken.lost_full, told_.full);
+    P::template store<Site::kNoteTaken>(taken.lost_big, told_.big);
+    P::template store<Site::kNoteTaken>(taken.lost_state, told_.state);
+    P::template store<Site::kNoteTaken>(taken.lost_nested, told_.nested);
+    P::template store<Site::kNoteTaken>(taken.lost_bytes, told_.bytes);
+    P::template store<Site::kTurn>(out_.turn, ++turn_);
+    P::template store<Site::kConsume>(out_.consumed, next_);
+  }
+
+  const StreamShape shape_;
+  const Memory memory_;
+  const typename P::StreamIn& in_;
+  typename P::StreamOut& out_;
+  bool broken_ = false;
+  bool behind_ = false;        // sub-buffers were given up before we read them
+  bool spoiled_ = false;       // or could not be read
+  bool found_header_ = false;  // what look() found begins a sub-buffer
+  std::uint32_t found_records_ = 0;
+  Losses found_losses_;
+  std::uint64_t first_ = 0;
+  std::uint64_t next_ = 0;    // to be read
+  std::uint64_t after_ = 0;   // next_ once what look() found is taken
+  std::uint64_t commit_ = 0;  // as last seen
+  std::uint64_t turn_ = 0;
+  std::uint64_t delivered_ = 0;
+  std::uint64_t overwritten_ = 0;
+  std::uint64_t corrupt_ = 0;
+  abi::RelayLosses told_{};
+};
+
+}  // namespace fairlead::relay
