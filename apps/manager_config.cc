@@ -20,7 +20,7 @@
 namespace fairlead::apps {
 namespace {
 
-constexpr std::size_t kMostBytes = std::size_t{4} * 1024 * 1024;
+constexpr std::size_t kMostConfigBytes = std::size_t{4} * 1024 * 1024;
 constexpr double kMostMib = 1e9;
 
 base::Error wrong(const std::string& origin, const toml::node& node, const std::string& why) {
@@ -186,7 +186,7 @@ base::Status load(const ConfigSources& sources, Settings& settings) {
     FL_TRY_STATUS(parse_config(*config, "settings in " + sources.recording, settings));
   }
   if (sources.file.empty()) return {};
-  FL_TRY(const std::string text, base::read_file(sources.file, kMostBytes));
+  FL_TRY(const std::string text, base::read_file(sources.file, kMostConfigBytes));
   return parse_config(text, sources.file, settings);
 }
 

@@ -21,7 +21,7 @@ using base::ErrorKind;
 using daemon::RuntimeDir;
 using nlohmann::json;
 
-constexpr std::size_t kMostBytes = std::size_t{64} * 1024 * 1024;
+constexpr std::size_t kMostMasksBytes = std::size_t{64} * 1024 * 1024;
 
 base::Result<std::string> boot_id() {
   FL_TRY(std::string text, base::read_file("/proc/sys/kernel/random/boot_id", 128));
@@ -85,7 +85,7 @@ base::Result<OriginalMasks> OriginalMasks::from(const std::string& folder, std::
 
 // kInvalid: what is wrong with the text.
 base::Status OriginalMasks::read() {
-  auto text = base::read_file(path_, kMostBytes);
+  auto text = base::read_file(path_, kMostMasksBytes);
   if (!text) {
     if (text.error().kind() == ErrorKind::kNotFound) return {};
     return base::fail(std::move(text).error());

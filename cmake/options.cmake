@@ -5,6 +5,7 @@ option(FL_TESTS "Build unit tests, integration tests and model checks" OFF)
 option(FL_BENCH "Build micro-benchmarks" OFF)
 option(FL_FUZZ "Build libFuzzer targets (clang only); without it fuzzers replay their corpus" OFF)
 option(FL_COVERAGE "Instrument for gcov" OFF)
+set(FL_TESTS_AT_ONCE 8 CACHE STRING "How many test sources are compiled as one (1: each alone)")
 set(FL_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
 set(CMAKE_CXX_STANDARD 23)
@@ -15,12 +16,8 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
-# -O3 buys nothing measurable here; -g keeps backtraces and perf readable.  Tests do without: it
-# costs a third of their compile time, and the sanitizers' builds name the lines.
-set(CMAKE_CXX_FLAGS_RELEASE "-O2")
-if(NOT FL_TESTS)
-  string(APPEND CMAKE_CXX_FLAGS_RELEASE " -g")
-endif()
+# -O3 buys nothing measurable here; -g keeps backtraces and perf readable.  (Tests do without.)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g")
 
 add_compile_options(-Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion
                     -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough

@@ -19,16 +19,17 @@
 namespace fairlead::block {
 namespace {
 
-constexpr std::uint32_t kSlots = 64;
-constexpr std::uint64_t kSectors = 512;
+constexpr std::uint32_t kEngineSlots = 64;
+constexpr std::uint64_t kImageSectors = 512;
 
 class EngineTest : public ::testing::TestWithParam<EngineKind> {
  protected:
   void SetUp() override {
-    auto image = Image::open(make_test_image(folder_ / "disk.img", kSectors));
+    auto image = Image::open(make_test_image(folder_ / "disk.img", kImageSectors));
     ASSERT_TRUE(image);
     image_ = std::move(*image);
-    auto engine = make_engine(GetParam(), {.slots = kSlots, .buffer_bytes = 4096, .watches = 8});
+    auto engine =
+        make_engine(GetParam(), {.slots = kEngineSlots, .buffer_bytes = 4096, .watches = 8});
     ASSERT_TRUE(engine);
     engine_ = *std::move(engine);
     const auto started = engine_->start(image_.fd());
@@ -71,42 +72,43 @@ class EngineTest : public ::testing::TestWithParam<EngineKind> {
 };
 
 TEST_P(EngineTest, ReadsTheRightBytesIntoTheRightBuffer) {
-  for (std::uint32_t slot = 0; slot < kSlots; ++slot) engine_->read(slot, 512 * (slot * 7), 1024);
+  for (std::uint32_t slot = 0; slot < kEngineSlots; ++slot)
+    engine_->read(slot, 512 * (slot * 7), 1024);
   engine_->submit();
-  std::vector<bool> seen(kSlots);
-  for (const EngineEvent& event : collect(kSlots)) {
+  std::vector<bool> seen(kEngineSlots);
+  for (const EngineEvent& event : collect(kEngineSlots)) {
     ASSERT_EQ(event.kind, EngineEvent::Kind::kRead);
-    ASSERT_LT(event.token, kSlots);
+    ASSERT_LT(event.token, kEngineSlots);
     EXPECT_EQ(event.result, 1024);
     EXPECT_FALSE(seen[event.token]) << "reported twice";
     seen[event.token] = true;
     const auto slot = static_cast<std::uint32_t>(event.token);
     EXPECT_TRUE(holds_sectors({engine_->buffer(slot), 1024}, slot * 7, 1));
   }
-  EXPECT_EQ(engine_->counts().reads, kSlots);
+  EXPECT_EQ(engine_->counts().reads, kEngineSlots);
 }
 
 TEST_P(EngineTest, HandsOutMoreEventsThanTheCallerTakesAtOnce) {
-  for (std::uint32_t slot = 0; slot < kSlots; ++slot) engine_->read(slot, 0, 512);
+  for (std::uint32_t slot = 0; slot < kEngineSlots; ++slot) engine_->read(slot, 0, 512);
   engine_->submit();
-  std::vector<int> seen(kSlots);
-  for (const EngineEvent& event : collect(kSlots, 3)) ++seen.at(event.token);
-  EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), kSlots);
+  std::vector<int> seen(kEngineSlots);
+  for (const EngineEvent& event : collect(kEngineSlots, 3)) ++seen.at(event.token);
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), kEngineSlots);
 }
 
 TEST_P(EngineTest, TakesMoreReadsThanItsQueueBeforeASubmit) {
   for (int round = 0; round < 5; ++round) {
-    for (std::uint32_t slot = 0; slot < kSlots; ++slot) engine_->read(slot, 512 * slot, 512);
+    for (std::uint32_t slot = 0; slot < kEngineSlots; ++slot) engine_->read(slot, 512 * slot, 512);
     engine_->submit();
-    collect(kSlots);
+    collect(kEngineSlots);
   }
-  EXPECT_EQ(engine_->counts().reads, 5 * kSlots);
+  EXPECT_EQ(engine_->counts().reads, 5 * kEngineSlots);
 }
 
 TEST_P(EngineTest, ReportsWhatTheDeviceDoesNotGive) {
-  engine_->read(0, kSectors * 512, 512);         // past the end
-  engine_->read(1, (kSectors - 1) * 512, 1024);  // half past the end
-  engine_->read(2, 1, 512);                      // O_DIRECT refuses this
+  engine_->read(0, kImageSectors * 512, 512);         // past the end
+  engine_->read(1, (kImageSectors - 1) * 512, 1024);  // half past the end
+  engine_->read(2, 1, 512);                           // O_DIRECT refuses this
   engine_->submit();
   for (const EngineEvent& event : collect(3)) {
     const std::int32_t want[] = {0, 512, -EINVAL};

@@ -14,7 +14,7 @@
 namespace fairlead::block {
 namespace {
 
-constexpr std::uint64_t kSectors = 256;
+constexpr std::uint64_t kPathSectors = 256;
 
 struct Answer {
   int times = 0;
@@ -25,7 +25,7 @@ struct Answer {
 class ReadPathTest : public ::testing::TestWithParam<EngineKind> {
  protected:
   void SetUp() override {
-    const std::string path = make_test_image(folder_ / "disk.img", kSectors);
+    const std::string path = make_test_image(folder_ / "disk.img", kPathSectors);
     auto image = Image::open(path);
     ASSERT_TRUE(image);
     reads_ =
@@ -153,7 +153,7 @@ TEST_P(ReadPathTest, AReadThatBeganAfterTheChangeIsNotGivenWhatCameBefore) {
 }
 
 TEST_P(ReadPathTest, TheCacheKeepsWithinItsBytes) {
-  for (std::uint64_t sector = 0; sector < kSectors; ++sector) {
+  for (std::uint64_t sector = 0; sector < kPathSectors; ++sector) {
     ask(sector, 1, 0);
     finish(1);
     EXPECT_LE(reads_->cache_bytes(), 64u * 1024);

@@ -8,6 +8,7 @@
 
 #include "disk/closed_loop_sim.h"
 #include "disk/naive_queue.h"
+#include "disk/testing_range.h"
 
 namespace fairlead::disk {
 namespace {
@@ -179,12 +180,6 @@ TEST(FairQueue, AnIndexIsNotGivenOutWhileItsRequestsAreAtTheDevice) {
   const auto again = queue.add(1, 8);
   ASSERT_TRUE(again);
   EXPECT_EQ(queue.in_flight(*again), 0u);
-}
-
-// rapidcheck narrows ranges in early cases; a history needs all of its range from the start.
-template <typename T>
-T in_range(T first, T end) {
-  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange(first, end));
 }
 
 // Random histories on FairQueue and on the naive one: the same picks, in the same order, and every

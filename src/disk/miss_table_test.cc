@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include "disk/testing_range.h"
+
 namespace fairlead::disk {
 namespace {
 
@@ -65,11 +67,6 @@ TEST(MissTable, NoReadAfterAWriteJoinsAReadFromBefore) {
   EXPECT_EQ(table.find_or_start(16, 8)->slot, beside);
   EXPECT_EQ(finish(table, before), (std::vector<std::uint32_t>{0}));
   EXPECT_EQ(table.find_or_start(8, 8)->slot, after->slot) << "the new read is still findable";
-}
-
-template <typename T>
-T in_range(T first, T end) {
-  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange(first, end));
 }
 
 // A full table of few buckets: runs wrap around the end, and every erase shifts.

@@ -10,6 +10,7 @@
 
 #include "disk/cache_traces.h"
 #include "disk/lru_cache.h"
+#include "disk/testing_range.h"
 
 namespace fairlead::disk {
 namespace {
@@ -116,9 +117,6 @@ TEST(SectorCache, ErasedPlacesAreUsedAgain) {
 
 // What the cache gives is what the disk holds; the disk is a map.
 void serves_only_the_truth() {
-  const auto in_range = [](auto first, auto end) {
-    return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange(first, end));
-  };
   const auto sector_bytes = *rc::gen::element(8u, 24u, 512u);
   SectorCache cache(in_range(0u, 40u * (sector_bytes + 18)) + 700u, sector_bytes);
   const auto sectors = in_range(1, 100);

@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "manage/testing_units.h"
+
 namespace fairlead::manage {
 namespace {
-
-constexpr std::int64_t kMebi = 1024 * 1024;
 
 class BalloonTest : public testing::Test {
  protected:

@@ -11,7 +11,7 @@
 namespace fairlead::manage {
 namespace {
 
-constexpr std::uint64_t kSecond = base::kNanosPerSecond;
+using base::kNanosPerSecond;
 
 std::uint64_t ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
 
@@ -25,7 +25,7 @@ struct Host {
   Sample after(std::uint64_t seconds) const {
     const auto time = static_cast<double>(seconds);
     Sample sample;
-    sample.at_ns = static_cast<std::int64_t>(seconds * kSecond);
+    sample.at_ns = static_cast<std::int64_t>(seconds * kNanosPerSecond);
     for (std::uint32_t p = 0; p < 2; ++p) {
       sample.pcpus.push_back({.cpu = p, .busy_ns = ns(busy[p] * time), .core = p});
     }

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
+
 namespace fairlead::manage {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
+using base::kNanosPerSecond;
 
 // Guests of one vCPU each on two processors.
 class CpuWatchTest : public testing::Test {
@@ -36,10 +38,11 @@ class CpuWatchTest : public testing::Test {
   }
   // Each guest runs this share of the next `seconds`.
   CpuRound pass(std::initializer_list<double> shares, double seconds = 1) {
-    sample_.at_ns += static_cast<std::int64_t>(seconds * kSecond);
+    sample_.at_ns += static_cast<std::int64_t>(seconds * kNanosPerSecond);
     std::size_t i = 0;
     for (const double share : shares) {
-      sample_.guests[i++].vcpus[0].run_ns += static_cast<std::uint64_t>(share * seconds * kSecond);
+      sample_.guests[i++].vcpus[0].run_ns +=
+          static_cast<std::uint64_t>(share * seconds * kNanosPerSecond);
     }
     return watch_.look(sample_);
   }
@@ -64,7 +67,7 @@ TEST_F(CpuWatchTest, UsageIsOverTheTimeThatPassed) {
 TEST_F(CpuWatchTest, EveryVcpuOfAGuestCounts) {
   sample_.guests[0].vcpus.push_back(vcpu(1, {1}));
   watch_.look(sample_);
-  sample_.guests[0].vcpus[1].run_ns += kSecond / 2;
+  sample_.guests[0].vcpus[1].run_ns += kNanosPerSecond / 2;
   const CpuRound round = pass({0.2, 0, 0});
   EXPECT_NEAR(round.pcpus[0].usage, 0.2, 1e-9);
   EXPECT_NEAR(round.pcpus[1].usage, 0.5, 1e-9);
@@ -116,8 +119,8 @@ TEST_F(CpuWatchTest, OnlyTheProcessorsThatAreWatched) {
   put(1, {1});
   CpuWatch watch(CpuSet::of({1}));
   watch.look(sample_);
-  sample_.at_ns += kSecond;
-  for (auto& guest : sample_.guests) guest.vcpus[0].run_ns += kSecond / 4;
+  sample_.at_ns += kNanosPerSecond;
+  for (auto& guest : sample_.guests) guest.vcpus[0].run_ns += kNanosPerSecond / 4;
   const CpuRound round = watch.look(sample_);
   ASSERT_EQ(round.pcpus.size(), 1U);
   EXPECT_EQ(round.pcpus[0].cpu, 1U);

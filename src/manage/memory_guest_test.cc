@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "manage/testing_units.h"
+
 namespace fairlead::manage {
 namespace {
-
-constexpr std::int64_t kMebi = kMiB;
 
 class MemoryGuestTest : public testing::Test {
  protected:

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
+#include "manage/testing_units.h"
+
 namespace fairlead::manage {
 namespace {
 
-constexpr std::uint64_t kMebi = 1024 * 1024;
-constexpr std::int64_t kSecond = 1'000'000'000;
+using base::kNanosPerSecond;
 
 class MemoryMeterTest : public testing::Test {
  protected:
@@ -28,7 +30,7 @@ class MemoryMeterTest : public testing::Test {
     memory().updated_s = sample_.wall_s;
   }
   void pass(std::int64_t seconds) {
-    sample_.at_ns += seconds * kSecond;
+    sample_.at_ns += seconds * kNanosPerSecond;
     sample_.wall_s += seconds;
   }
   MemoryReading look() { return meter_.measure(sample_)[0]; }
@@ -37,7 +39,7 @@ class MemoryMeterTest : public testing::Test {
     report(real_mib - used_mib);
     memory().available_bytes = total_mib * kMebi;
   }
-  static std::int64_t mib(std::int64_t bytes) { return bytes / static_cast<std::int64_t>(kMebi); }
+  static std::int64_t mib(std::int64_t bytes) { return bytes / kMebi; }
 
   Sample sample_;
   MemoryMeter meter_{1};
@@ -227,7 +229,7 @@ TEST_F(MemoryMeterTest, ARealIdleGuestDoesNotGrow) {
     const MemoryReading reading = look();
     EXPECT_LT(reading.growth / kMebi, 3) << one.size;
     EXPECT_NEAR(static_cast<double>(mib(reading.used)), 140, 20) << "36 MiB lie in lists at times";
-    if (one.asked > 0) meter_.asked("a", one.asked * static_cast<std::int64_t>(kMebi));
+    if (one.asked > 0) meter_.asked("a", one.asked * kMebi);
   }
 }
 

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
+#include "manage/testing_units.h"
+
 namespace fairlead::manage {
 namespace {
 
-constexpr std::uint64_t kMebi = 1024 * 1024;
-constexpr std::int64_t kSecond = 1'000'000'000;
+using base::kNanosPerSecond;
 
 class MemoryWatchTest : public testing::Test {
  protected:
@@ -27,7 +29,7 @@ class MemoryWatchTest : public testing::Test {
 
   BalloonSample& memory() { return *sample_.guests[0].memory; }
   MemoryRound pass(std::uint64_t actual_mib, std::uint64_t usable_mib) {
-    sample_.at_ns += 2 * kSecond;
+    sample_.at_ns += 2 * kNanosPerSecond;
     sample_.wall_s += 2;
     memory().current_bytes = actual_mib * kMebi;
     memory().usable_bytes = memory().unused_bytes = usable_mib * kMebi;
@@ -45,7 +47,7 @@ TEST_F(MemoryWatchTest, ShowsWhatTheGuestSaidAndNoMoreThanItHas) {
   EXPECT_TRUE(first.guests[0].ask) << "it does not report yet";
   EXPECT_FALSE(first.guests[0].unused);
   const MemoryRound round = pass(512, 195);
-  EXPECT_EQ(round.elapsed_ns, 2 * kSecond);
+  EXPECT_EQ(round.elapsed_ns, 2 * kNanosPerSecond);
   EXPECT_EQ(round.guests[0].state, ReportState::kFresh);
   EXPECT_FALSE(round.guests[0].ask);
   EXPECT_EQ(*round.guests[0].unused, 195 * kMebi);
@@ -76,7 +78,7 @@ TEST_F(MemoryWatchTest, SummaryKnowsTheLeastAndTheLargest) {
 
 TEST_F(MemoryWatchTest, StaleReportsAreShownAndNotCounted) {
   pass(512, 195);
-  sample_.at_ns += 30 * kSecond;
+  sample_.at_ns += 30 * kNanosPerSecond;
   sample_.wall_s += 30;
   const MemoryRound round = watch_.look(sample_);
   EXPECT_EQ(round.guests[0].state, ReportState::kStale);

@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
+#include "shm/testing_descriptors.h"
 
 namespace fairlead::shm {
 namespace {
@@ -52,10 +53,6 @@ Pair make_pair() {
 }
 
 std::span<const std::byte> text(std::string_view s) { return std::as_bytes(std::span(s)); }
-
-std::ptrdiff_t open_fds() {
-  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
-}
 
 mode_t mode_of(const std::string& path) {
   struct stat found{};
@@ -165,7 +162,7 @@ TEST(ControlSocket, DescriptorsArriveUsableAndCloseOnExec) {
 // With 253 descriptors, the most that the kernel passes in one message, and with each small number.
 TEST(ControlSocket, SurplusDescriptorsAreClosed) {
   Pair pair = make_pair();
-  const std::ptrdiff_t before = open_fds();
+  const std::ptrdiff_t before = open_descriptors();
   for (const std::size_t count : {1U, 2U, 3U, 4U, 5U, 253U}) {
     for (std::size_t allowed = 0; allowed <= 4; ++allowed) {
       std::vector<int> many(count, pair.one.fd());
@@ -188,7 +185,7 @@ TEST(ControlSocket, SurplusDescriptorsAreClosed) {
         const auto packet = pair.other.receive(buffer, allowed, 0);
         EXPECT_EQ(packet.has_value(), count <= allowed) << count << " of " << allowed;
       }
-      EXPECT_EQ(open_fds(), before) << count << " of " << allowed;
+      EXPECT_EQ(open_descriptors(), before) << count << " of " << allowed;
     }
   }
 }

@@ -22,6 +22,7 @@
 
 #include "shm/peer_call.h"
 #include "shm/peer_message.h"
+#include "shm/testing_descriptors.h"
 
 namespace fairlead::shm {
 namespace {
@@ -29,7 +30,7 @@ namespace {
 using base::ErrorKind;
 using base::Fd;
 
-constexpr std::int64_t kSoon = 5 * base::kNanosPerSecond;
+constexpr std::int64_t kPatience = 5 * base::kNanosPerSecond;
 
 class FakeService final : public RegistrationHandler {
  public:
@@ -79,7 +80,7 @@ class PeerAcceptorTest : public ::testing::Test {
     acceptor_ = *std::move(made);
   }
 
-  ControlSocket connect() { return *ControlSocket::connect(path_, kSoon); }
+  ControlSocket connect() { return *ControlSocket::connect(path_, kPatience); }
 
   // Serves all that is there to serve.
   void settle() {
@@ -117,15 +118,11 @@ class PeerAcceptorTest : public ::testing::Test {
   std::unique_ptr<PeerAcceptor> acceptor_;
 };
 
-std::ptrdiff_t open_fds() {
-  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
-}
-
 TEST_F(PeerAcceptorTest, ClientGetsNumberGenerationAndBothDescriptors) {
   start();
   std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
   {
-    auto joined = register_client(path_, make_hello(64, 4096, 1, "db-1"), kSoon);
+    auto joined = register_client(path_, make_hello(64, 4096, 1, "db-1"), kPatience);
     ASSERT_TRUE(joined) << joined.error().message();
     EXPECT_EQ(joined->welcome.client, 1U);
     EXPECT_EQ(joined->welcome.generation, 77U);
@@ -153,7 +150,7 @@ TEST_F(PeerAcceptorTest, RefusalOfTheHandlerReachesTheClient) {
   service_.full = true;
   start();
   std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
-  const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kSoon);
+  const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kPatience);
   acceptor_->stop();
   ASSERT_FALSE(joined);
   EXPECT_EQ(joined.error().kind(), ErrorKind::kLimit);
@@ -166,9 +163,9 @@ TEST_F(PeerAcceptorTest, StatusIsAnsweredAlsoWhenLong) {
   service_.status = std::string(abi::kMaxReportBytes - sizeof(abi::ControlHeader), 's');
   start();
   std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
-  const auto longest = query_service(path_, abi::ControlType::kQueryStatus, kSoon);
+  const auto longest = query_service(path_, abi::ControlType::kQueryStatus, kPatience);
   service_.status += "s";
-  const auto over = query_service(path_, abi::ControlType::kQueryStatus, kSoon);
+  const auto over = query_service(path_, abi::ControlType::kQueryStatus, kPatience);
   acceptor_->stop();
   ASSERT_TRUE(longest) << longest.error().message();
   EXPECT_EQ(longest->size() + 1, service_.status.size());
@@ -243,7 +240,7 @@ TEST_F(PeerAcceptorTest, ClientThatCannotGetItsDescriptorsIsNoClient) {
   service_.memory.reset();
   start();
   std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
-  const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kSoon);
+  const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kPatience);
   acceptor_->stop();
   serving.join();
   ASSERT_FALSE(joined);
@@ -258,7 +255,7 @@ TEST_F(PeerAcceptorTest, RefusalIsHeardHoweverTheRaceOfSendAndCloseEnds) {
   ControlSocket only = join();
   std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
   for (int i = 0; i < 300; ++i) {
-    const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kSoon);
+    const auto joined = register_client(path_, make_hello(64, 4096, 1, "x"), kPatience);
     ASSERT_FALSE(joined);
     ASSERT_EQ(joined.error().kind(), ErrorKind::kLimit) << joined.error().message();
   }
@@ -414,7 +411,7 @@ TEST_F(PeerAcceptorTest, OutOfDescriptorsItWaitsInsteadOfSpinning) {
 TEST_F(PeerAcceptorTest, HostileMessagesHurtOnlyTheirSender) {
   start();
   ControlSocket good = join();
-  const std::ptrdiff_t before = open_fds();
+  const std::ptrdiff_t before = open_descriptors();
   std::size_t faults = 0;
   const auto attack = [&](std::span<const std::byte> bytes, std::size_t fds, const char* what) {
     ControlSocket evil = connect();
@@ -462,7 +459,7 @@ TEST_F(PeerAcceptorTest, HostileMessagesHurtOnlyTheirSender) {
   padded.header = question;
   attack(bytes_of(padded), 0, "question with luggage");
 
-  EXPECT_EQ(open_fds(), before);
+  EXPECT_EQ(open_descriptors(), before);
   EXPECT_EQ(last_words(good), "still open");
   EXPECT_EQ(acceptor_->counts().faults, faults);
   EXPECT_EQ(service_.clients, 1U);
@@ -472,15 +469,15 @@ TEST_F(PeerAcceptorTest, HostileMessagesHurtOnlyTheirSender) {
 TEST_F(PeerAcceptorTest, ThousandComeAndGoAndNothingStays) {
   start();
   std::jthread serving([&] { EXPECT_TRUE(acceptor_->run()); });
-  ASSERT_TRUE(register_client(path_, make_hello(64, 4096, 1, "first"), kSoon));
-  const std::ptrdiff_t before = open_fds();
+  ASSERT_TRUE(register_client(path_, make_hello(64, 4096, 1, "first"), kPatience));
+  const std::ptrdiff_t before = open_descriptors();
   for (int i = 0; i < 1000; ++i) {
-    const auto joined = register_client(path_, make_hello(64, 4096, 1, "storm"), kSoon);
+    const auto joined = register_client(path_, make_hello(64, 4096, 1, "storm"), kPatience);
     ASSERT_TRUE(joined) << i << ": " << joined.error().message();
   }
   // The answer to a question asked now comes after all those hang-ups.
-  ASSERT_TRUE(query_service(path_, abi::ControlType::kQueryStatus, kSoon));
-  EXPECT_LE(open_fds(), before + 1);
+  ASSERT_TRUE(query_service(path_, abi::ControlType::kQueryStatus, kPatience));
+  EXPECT_LE(open_descriptors(), before + 1);
   acceptor_->stop();
   serving.join();
   EXPECT_EQ(service_.hangups.size(), 1001U);
@@ -491,7 +488,7 @@ TEST_F(PeerAcceptorTest, KilledClientIsSeenWithinTenMilliseconds) {
   start();
   const pid_t client = ::fork();
   if (client == 0) {
-    const auto joined = register_client(path_, make_hello(64, 4096, 1, "victim"), kSoon);
+    const auto joined = register_client(path_, make_hello(64, 4096, 1, "victim"), kPatience);
     for (;;) ::pause();
   }
   while (service_.clients == 0) ASSERT_TRUE(acceptor_->turn(-1));
@@ -519,7 +516,7 @@ TEST_F(PeerAcceptorTest, AnotherUserIsRefused) {
     const pid_t child = ::fork();
     if (child == 0) {
       if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(99);
-      const auto joined = register_client(path_, make_hello(64, 4096, 1, "other"), kSoon);
+      const auto joined = register_client(path_, make_hello(64, 4096, 1, "other"), kPatience);
       ::_exit(joined ? 98 : static_cast<int>(joined.error().kind()));
     }
     int status = 0;

@@ -319,9 +319,9 @@ TEST(CpuManager, DecidesForLargeHostsInTime) {
 }
 
 // What must hold in any world.  The seed of a failure replays it: FL_SEED=N.
-class RandomWorld {
+class RandomCpuWorld {
  public:
-  explicit RandomWorld(std::uint64_t seed)
+  explicit RandomCpuWorld(std::uint64_t seed)
       : random_(seed),
         pcpus_(2 + static_cast<std::uint32_t>(random_.below(random_.below(20) == 0 ? 127 : 15))),
         world_({.pcpus = pcpus_,
@@ -446,7 +446,7 @@ TEST(CpuManager, HoldsItsPromisesInRandomWorlds) {
   const std::uint64_t last = only != nullptr ? first : kWorlds;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("replay with FL_SEED=" + std::to_string(seed));
-    RandomWorld(seed).run(12);
+    RandomCpuWorld(seed).run(12);
     if (testing::Test::HasFatalFailure()) return;
   }
 }

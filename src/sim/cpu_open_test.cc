@@ -14,7 +14,7 @@
 namespace fairlead::sim {
 namespace {
 
-constexpr std::uint64_t kWorlds = worlds(600, 60);
+constexpr std::uint64_t kOpenWorlds = worlds(600, 60);
 
 // Pins in `last` intervals after `first` ones; all loads run from the beginning, unpinned by plan.
 std::uint32_t late_pins(std::uint64_t seed, double scale, std::uint32_t first, std::uint32_t last) {
@@ -44,7 +44,7 @@ TEST(CpuOpen, SettlesWhenThePilesAreWorkedOff) {
   for (const Restless& one : cases) {
     std::uint32_t restless = 0;
     std::uint32_t most = 0;
-    for (std::uint64_t seed = 1; seed <= kWorlds; ++seed) {
+    for (std::uint64_t seed = 1; seed <= kOpenWorlds; ++seed) {
       const std::uint32_t pins = late_pins(seed, one.scale, one.first, kLast);
       if (pins > 0) ++restless;
       most = std::max(most, pins);
@@ -52,8 +52,8 @@ TEST(CpuOpen, SettlesWhenThePilesAreWorkedOff) {
     std::printf(
         "open loads of %.0f %% on average, after %u intervals: pins in %u of %ju worlds, at "
         "most %u\n",
-        60 * one.scale, one.first, restless, kWorlds, most);
-    EXPECT_LE(restless * 1000, kWorlds * one.per_mille + 1000 * kSpareWorlds);
+        60 * one.scale, one.first, restless, kOpenWorlds, most);
+    EXPECT_LE(restless * 1000, kOpenWorlds * one.per_mille + 1000 * kSpareWorlds);
   }
 }
 

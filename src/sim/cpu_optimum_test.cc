@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "manage/cpu_manager.h"
 #include "manage/placement.h"
@@ -23,8 +24,8 @@ namespace {
 
 using manage::CpuSet;
 
-constexpr std::uint64_t kWorlds = worlds(200, 10);
-constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kSmallWorlds = worlds(200, 10);
+using base::kNanosPerSecond;
 
 // Guests of one vCPU with steady closed loads.
 struct Guests {
@@ -85,7 +86,7 @@ Best try_all(const Guests& guests, bool alike) {
   Best best;
   for_each_placement(guests, alike, [&](const std::vector<std::uint32_t>& placement) {
     guests.place(world, placement);
-    world.advance(kSecond);
+    world.advance(kNanosPerSecond);
     best.least_waiting = std::min(best.least_waiting, world.waiting());
     best.most_work = std::max(best.most_work, world.work());
     std::vector<double> loads(guests.options.pcpus);
@@ -152,7 +153,7 @@ TEST(CpuOptimum, VcpusWaitHardlyLongerThanInTheBestPlacement) {
   std::uint32_t above = 0;
   std::uint32_t above_even = 0;
   double worst = 1;
-  for (std::uint64_t seed = 1; seed <= kWorlds; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kSmallWorlds; ++seed) {
     const Guests guests = random_flat(seed);
     const Best best = try_all(guests, true);
     const Seen seen = converge(guests, managed());
@@ -211,7 +212,7 @@ TEST(CpuOptimum, SmtAndNumaWorldsGetDoneWhatTheBestPlacementDoes) {
     double worst = 1;
     double simple_worst = 1;
     std::uint32_t restless = 0;
-    for (std::uint64_t seed = 1; seed <= kWorlds / 2; ++seed) {
+    for (std::uint64_t seed = 1; seed <= kSmallWorlds / 2; ++seed) {
       const Guests guests = random_topology(seed, topology.threads_per_core, topology.nodes);
       const Best best = try_all(guests, false);
       const Seen seen = converge(guests, managed());
@@ -227,10 +228,10 @@ TEST(CpuOptimum, SmtAndNumaWorldsGetDoneWhatTheBestPlacementDoes) {
     std::printf(
         "%s: done %.3f of the most, at least %.3f; longest first %.3f, "
         "%.3f; pins under jitter in %u of %ju\n",
-        topology.name, ours / most, worst, simple / most, simple_worst, restless, kWorlds / 2);
+        topology.name, ours / most, worst, simple / most, simple_worst, restless, kSmallWorlds / 2);
     EXPECT_GE(ours, topology.least * most);
     EXPECT_GE(worst, topology.least_worst);
-    EXPECT_LE(restless * 20, kWorlds / 2 + 20 * kSpareWorlds);
+    EXPECT_LE(restless * 20, kSmallWorlds / 2 + 20 * kSpareWorlds);
   }
 }
 

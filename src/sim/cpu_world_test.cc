@@ -3,19 +3,21 @@
 
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
+
 namespace fairlead::sim {
 namespace {
 
 using manage::CpuSet;
 
-constexpr std::int64_t kSecond = 1'000'000'000;
+using base::kNanosPerSecond;
 
 struct Rates {
   double used;
   double waited;
 };
 
-std::vector<Rates> rates(CpuWorld& world, std::int64_t step_ns = kSecond) {
+std::vector<Rates> rates(CpuWorld& world, std::int64_t step_ns = kNanosPerSecond) {
   world.advance(step_ns);  // so that slow-downs have settled
   const auto before = *world.sample();
   world.advance(step_ns);
@@ -60,11 +62,11 @@ TEST(CpuWorld, OpenWorkPilesUpAndIsDoneLater) {
   CpuWorld world({.pcpus = 2, .ticks = false});
   world.add_guest({{0.8, true}}, CpuSet::of({0}));
   world.add_guest({{0.8, true}}, CpuSet::of({0}));
-  for (int i = 0; i < 5; ++i) world.advance(kSecond);
+  for (int i = 0; i < 5; ++i) world.advance(kNanosPerSecond);
   world.pin_by_hand(1, 0, CpuSet::of({1}));
   auto seen = rates(world);
   EXPECT_NEAR(seen[1].used, 1, 1e-6) << "the pile is gone too soon";
-  for (int i = 0; i < 20; ++i) world.advance(kSecond);
+  for (int i = 0; i < 20; ++i) world.advance(kNanosPerSecond);
   seen = rates(world);
   EXPECT_NEAR(seen[1].used, 0.8, 1e-6);
 }
@@ -75,7 +77,7 @@ TEST(CpuWorld, NoProcessorRestsBesideAPile) {
   world.add_guest({{0.10, true}}, CpuSet::of({0}));
   world.add_guest({{0.80, true}}, CpuSet::of({1}));
   world.add_guest({{0.45}}, CpuSet::of({1}));
-  for (int i = 0; i < 50; ++i) world.advance(kSecond);
+  for (int i = 0; i < 50; ++i) world.advance(kNanosPerSecond);
   const auto seen = rates(world);
   EXPECT_NEAR(seen[0].used, 0.85, 1e-6) << "95 % fit, and nothing piles up";
   EXPECT_NEAR(seen[1].used, 0.10, 1e-6);
@@ -87,7 +89,7 @@ TEST(CpuWorld, MemoryOnAnotherNodeSlows) {
   CpuWorld world({.pcpus = 2, .nodes = 2, .remote_capacity = 0.8, .ticks = false});
   world.add_guest({{0.5, true}}, CpuSet::of({1}));
   world.bind_memory(0, 0);
-  for (int i = 0; i < 20; ++i) world.advance(kSecond);
+  for (int i = 0; i < 20; ++i) world.advance(kNanosPerSecond);
   EXPECT_NEAR(rates(world)[0].used, 0.625, 1e-6);
   EXPECT_NEAR(world.work(), 0.5, 1e-6);
   world.pin_by_hand(0, 0, CpuSet::of({0}));
@@ -105,14 +107,14 @@ TEST(CpuWorld, APileOfWorkIsDoneAtTheSpeedOfWhereItIsDone) {
   CpuWorld world({.pcpus = 2, .nodes = 2, .remote_capacity = 0.8, .ticks = false});
   world.add_guest({{0.9, true}}, CpuSet::of({1}));
   world.bind_memory(0, 0);
-  for (int i = 0; i < 10; ++i) world.advance(kSecond);
+  for (int i = 0; i < 10; ++i) world.advance(kNanosPerSecond);
   EXPECT_NEAR(world.work(), 0.8, 1e-6);
   world.pin_by_hand(0, 0, CpuSet::of({0}));
   for (int i = 0; i < 10; ++i) {
-    world.advance(kSecond);
+    world.advance(kNanosPerSecond);
     EXPECT_NEAR(world.work(), 1, 1e-6);
   }
-  world.advance(kSecond);
+  world.advance(kNanosPerSecond);
   EXPECT_NEAR(world.work(), 0.9, 1e-6);
 }
 
@@ -125,7 +127,7 @@ TEST(CpuWorld, ForeignLoadAndSiblingsTakeTheirShare) {
   EXPECT_NEAR(seen[1].used, 0.5, 0.01);
   EXPECT_NEAR(world.utilisation()[1], 1, 0.01);
   world.set_online(1, false);
-  world.advance(kSecond);
+  world.advance(kNanosPerSecond);
   EXPECT_EQ(world.utilisation().size(), 1U);
 }
 
@@ -139,7 +141,7 @@ TEST(CpuWorld, HelpersRunWhereThereIsRoom) {
   EXPECT_NEAR(world.utilisation()[0], seen[0].used + seen[1].used, 1e-9);
   EXPECT_NEAR(world.utilisation()[1], 0.4, 1e-9);
   world.pin_by_hand(1, 0, CpuSet::of({1}));
-  world.advance(kSecond);
+  world.advance(kNanosPerSecond);
   EXPECT_NEAR(world.utilisation()[0], world.utilisation()[1], 0.01);
   const auto sample = *world.sample();
   const auto& guest = sample.guests[0];
@@ -152,7 +154,7 @@ TEST(CpuWorld, TheSameSeedIsTheSameWorld) {
   const auto run = [] {
     CpuWorld world({.pcpus = 2, .seed = 42});
     for (int i = 0; i < 4; ++i) world.add_guest({{0.4, i % 2 == 0, 0.3}}, CpuSet::first(2));
-    for (int i = 0; i < 10; ++i) world.advance(kSecond / 3);
+    for (int i = 0; i < 10; ++i) world.advance(kNanosPerSecond / 3);
     return *world.sample();
   };
   EXPECT_EQ(run(), run());
@@ -161,7 +163,7 @@ TEST(CpuWorld, TheSameSeedIsTheSameWorld) {
 TEST(CpuWorld, RebootAndRemovalAreSeen) {
   CpuWorld world({});
   const auto guest = world.add_guest({{0.5}}, CpuSet::of({0}));
-  world.advance(kSecond);
+  world.advance(kNanosPerSecond);
   const auto before = *world.sample();
   world.reboot(guest);
   const auto after = *world.sample();

@@ -21,7 +21,7 @@ namespace {
 using manage::GuestMemoryStatus;
 using manage::kMiB;
 
-constexpr std::uint64_t kWorlds = worlds(10'000, 300);
+constexpr std::uint64_t kMemoryWorlds = worlds(10'000, 300);
 
 constexpr double kMostStep = 100;  // MiB
 constexpr double kOrdinary = 20;   // MiB/s: growth at which nobody may be killed
@@ -41,9 +41,9 @@ struct Totals {
   std::uint64_t restless = 0;
 };
 
-class RandomWorld {
+class RandomMemoryWorld {
  public:
-  RandomWorld(std::uint64_t seed, Totals& totals)
+  RandomMemoryWorld(std::uint64_t seed, Totals& totals)
       : random_(seed),
         host_mib_(2048 + 1024.0 * static_cast<double>(random_.below(14))),
         calm_(random_.below(2) == 0),
@@ -333,11 +333,11 @@ class RandomWorld {
 TEST(MemoryPromises, HoldInRandomWorlds) {
   const char* only = std::getenv("FL_SEED");
   const std::uint64_t first = only != nullptr ? std::strtoull(only, nullptr, 10) : 1;
-  const std::uint64_t last = only != nullptr ? first : kWorlds;
+  const std::uint64_t last = only != nullptr ? first : kMemoryWorlds;
   Totals totals;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("replay with FL_SEED=" + std::to_string(seed));
-    RandomWorld(seed, totals).run(30);
+    RandomMemoryWorld(seed, totals).run(30);
     if (testing::Test::HasFatalFailure()) return;
   }
   std::printf(
