@@ -163,6 +163,19 @@ class BasicStreamReader {
     }
   }
 
+  // The seal, content and records, is the producer's to write until the sub-buffer is sealed.
+  void get_header(std::uint64_t begin, bool fresh, bool sealed,
+                  abi::RelaySubBuffer& header) const noexcept {
+    constexpr std::size_t kSeal = offsetof(abi::RelaySubBuffer, content);
+    constexpr std::size_t kSealEnd = offsetof(abi::RelaySubBuffer, begin_stamp);
+    auto* to = reinterpret_cast<std::byte*>(&header);
+    if (fresh) {
+      get(begin, to, kSeal);
+      get(begin + kSealEnd, to + kSealEnd, sizeof header - kSealEnd);
+    }
+    if (sealed) get(begin + kSeal, to + kSeal, kSealEnd - kSeal);
+  }
+
   // From next_ to the end of what is there of its sub-buffer.  False: look again.
   bool copy(std::uint64_t commit, std::span<std::byte> room, Piece& piece) noexcept {
     const std::uint64_t begin = shape_.begin_of(next_);
@@ -170,7 +183,7 @@ class BasicStreamReader {
     const bool fresh = next_ == begin;
     const bool sealed = before(end, commit);
     abi::RelaySubBuffer header{};
-    if (fresh || sealed) get(begin, &header, sizeof header);
+    get_header(begin, fresh, sealed, header);
     const std::uint64_t from = fresh ? begin + sizeof header : next_;
     const std::uint64_t limit = sealed ? begin + header.content : commit;
     const bool sound = limit >= from && limit <= end;
