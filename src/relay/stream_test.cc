@@ -247,5 +247,18 @@ TEST(StreamTest, AWriteFromWithinAWriteIsLostAndTold) {
   EXPECT_TRUE(stream.adds_up());
 }
 
+// The consumer tells of it before it can see the sub-buffer whose header does not know of it.
+TEST(StreamTest, ALossFromWithinTheFirstWriteOfASubBufferSpoilsNothing) {
+  BasicTestStream<InterruptedPlatform> stream;
+  InterruptedMemory::handler = [&] {
+    EXPECT_EQ(stream.write("within"), Written::kNested);
+    EXPECT_THAT(stream.read_all(), ElementsAre("lost: 1 nested"));
+  };
+  stream.write("around");
+  stream.write("after");
+  EXPECT_THAT(stream.read_all(), ElementsAre("around", "after"));
+  EXPECT_TRUE(stream.adds_up());
+}
+
 }  // namespace
 }  // namespace fairlead::relay
