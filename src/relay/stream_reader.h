@@ -305,6 +305,8 @@ class BasicStreamReader {
     told_.bytes = P::template load<Site::kSeeTaken>(taken.lost_bytes);
     after_ = next_;
     first_ = first;
+    // Notes lie where the producer can write, too; a position beyond commit is found by look().
+    broken_ = shape_.overwrite && next_ % sizeof(std::uint64_t) != 0;
     commit_ = next_;
     P::template store<Site::kConsume>(out_.consumed, next_);
   }
