@@ -72,7 +72,7 @@ class BasicStreamReader {
       piece = {};
       const std::uint64_t commit = P::template load<Site::kSeeCommit>(in_.commit);
       if (!plausible(commit)) break;
-      if (shape_.overwrite && !skip_given_up(commit)) break;
+      if (shape_.overwrite && !skip_given_up(commit)) continue;
       if (!before(next_, commit)) return look_for_losses(commit, piece);
       if (copy(commit, room, piece)) return found(piece, Look::kPiece);
     }
@@ -126,10 +126,11 @@ class BasicStreamReader {
     return look;
   }
 
-  // Neither backwards nor further ahead than the stream is long.
+  // Neither backwards nor further ahead than the stream is long.  Who has seen that bytes are given
+  // up sees the `commit` that is past them.
   bool plausible(std::uint64_t commit) noexcept {
     const bool ahead = before(next_, commit) && commit - next_ > shape_.capacity();
-    if (before(commit, commit_) || (ahead && !shape_.overwrite)) {
+    if (before(commit, commit_) || (shape_.overwrite ? before(commit, given_up_) : ahead)) {
       broken_ = true;
       return false;
     }
@@ -138,15 +139,21 @@ class BasicStreamReader {
   }
 
   // What the producer has given up is never read; how many records it was, the next header says.
+  // False: look again.
   bool skip_given_up(std::uint64_t commit) noexcept {
     const std::uint64_t given_up = P::template load<Site::kSeeGivenUp>(in_.overwritten_to);
-    if (!before(next_, given_up)) return true;
-    if (given_up != shape_.begin_of(given_up) || before(commit, given_up)) {
+    const bool lapped = before(commit, given_up);  // since we looked at commit
+    const bool ahead = !lapped && commit - given_up > shape_.capacity();
+    if (given_up != shape_.begin_of(given_up) || before(given_up, given_up_) || ahead) {
       broken_ = true;
       return false;
     }
-    next_ = given_up;
-    behind_ = true;
+    given_up_ = given_up;
+    if (lapped) return false;
+    if (before(next_, given_up)) {
+      next_ = given_up;
+      behind_ = true;
+    }
     return true;
   }
 
@@ -308,6 +315,7 @@ class BasicStreamReader {
     // Notes lie where the producer can write, too; a position beyond commit is found by look().
     broken_ = shape_.overwrite && next_ % sizeof(std::uint64_t) != 0;
     commit_ = next_;
+    given_up_ = first;
     P::template store<Site::kConsume>(out_.consumed, next_);
   }
 
@@ -338,9 +346,10 @@ class BasicStreamReader {
   std::uint32_t found_records_ = 0;
   Losses found_losses_;
   std::uint64_t first_ = 0;
-  std::uint64_t next_ = 0;    // to be read
-  std::uint64_t after_ = 0;   // next_ once what look() found is taken
-  std::uint64_t commit_ = 0;  // as last seen
+  std::uint64_t next_ = 0;      // to be read
+  std::uint64_t after_ = 0;     // next_ once what look() found is taken
+  std::uint64_t commit_ = 0;    // as last seen
+  std::uint64_t given_up_ = 0;  // as last seen
   std::uint64_t turn_ = 0;
   std::uint64_t delivered_ = 0;
   std::uint64_t overwritten_ = 0;

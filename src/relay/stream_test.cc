@@ -260,5 +260,28 @@ TEST(StreamTest, ALossFromWithinTheFirstWriteOfASubBufferSpoilsNothing) {
   EXPECT_TRUE(stream.adds_up());
 }
 
+// A producer that is faster than two looks of its consumer.
+struct LappingPlatform : Production {
+  template <auto kSite, typename T>
+  static T load(const std::atomic<T>& word) noexcept {
+    if constexpr (kSite == Site::kSeeGivenUp) {
+      if (burst) std::exchange(burst, nullptr)();
+    }
+    return Production::load<kSite>(word);
+  }
+  static inline std::function<void()> burst;
+};
+
+TEST(StreamTest, AReaderThatIsLappedBetweenTwoLooksGoesOn) {
+  BasicTestStream<LappingPlatform> stream({.overwrite = true});
+  stream.write("first");
+  LappingPlatform::burst = [&] {
+    for (int i = 0; i < 20; ++i) stream.write(std::string(3000, 'x'));
+  };
+  EXPECT_THAT(stream.read_all().back(), std::string(3000, 'x'));
+  EXPECT_GT(stream.reader().sums().overwritten, 0u);
+  EXPECT_TRUE(stream.adds_up());
+}
+
 }  // namespace
 }  // namespace fairlead::relay
