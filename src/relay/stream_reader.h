@@ -72,7 +72,7 @@ class BasicStreamReader {
       piece = {};
       const std::uint64_t commit = P::template load<Site::kSeeCommit>(in_.commit);
       if (!plausible(commit)) break;
-      if (shape_.overwrite && !skip_given_up(commit)) break;
+      if (shape_.overwrite && !skip_given_up(commit)) continue;
       if (!before(next_, commit)) return look_for_losses(commit, piece);
       if (copy(commit, room, piece)) return found(piece, Look::kPiece);
     }
@@ -126,10 +126,11 @@ class BasicStreamReader {
     return look;
   }
 
-  // Neither backwards nor further ahead than the stream is long.
+  // Neither backwards nor further ahead than the stream is long.  Who has seen that bytes are given
+  // up sees the `commit` that is past them.
   bool plausible(std::uint64_t commit) noexcept {
     const bool ahead = before(next_, commit) && commit - next_ > shape_.capacity();
-    if (before(commit, commit_) || (ahead && !shape_.overwrite)) {
+    if (before(commit, commit_) || (shape_.overwrite ? before(commit, given_up_) : ahead)) {
       broken_ = true;
       return false;
     }
@@ -138,15 +139,21 @@ class BasicStreamReader {
   }
 
   // What the producer has given up is never read; how many records it was, the next header says.
+  // False: look again.
   bool skip_given_up(std::uint64_t commit) noexcept {
     const std::uint64_t given_up = P::template load<Site::kSeeGivenUp>(in_.overwritten_to);
-    if (!before(next_, given_up)) return true;
-    if (given_up != shape_.begin_of(given_up) || before(commit, given_up)) {
+    const bool lapped = before(commit, given_up);  // since we looked at commit
+    const bool ahead = !lapped && commit - given_up > shape_.capacity();
+    if (given_up != shape_.begin_of(given_up) || before(given_up, given_up_) || ahead) {
       broken_ = true;
       return false;
     }
-    next_ = given_up;
-    behind_ = true;
+    given_up_ = given_up;
+    if (lapped) return false;
+    if (before(next_, given_up)) {
+      next_ = given_up;
+      behind_ = true;
+    }
     return true;
   }
 
@@ -163,6 +170,19 @@ class BasicStreamReader {
     }
   }
 
+  // The seal, content and records, is the producer's to write until the sub-buffer is sealed.
+  void get_header(std::uint64_t begin, bool fresh, bool sealed,
+                  abi::RelaySubBuffer& header) const noexcept {
+    constexpr std::size_t kSeal = offsetof(abi::RelaySubBuffer, content);
+    constexpr std::size_t kSealEnd = offsetof(abi::RelaySubBuffer, begin_stamp);
+    auto* to = reinterpret_cast<std::byte*>(&header);
+    if (fresh) {
+      get(begin, to, kSeal);
+      get(begin + kSealEnd, to + kSealEnd, sizeof header - kSealEnd);
+    }
+    if (sealed) get(begin + kSeal, to + kSeal, kSealEnd - kSeal);
+  }
+
   // From next_ to the end of what is there of its sub-buffer.  False: look again.
   bool copy(std::uint64_t commit, std::span<std::byte> room, Piece& piece) noexcept {
     const std::uint64_t begin = shape_.begin_of(next_);
@@ -170,7 +190,7 @@ class BasicStreamReader {
     const bool fresh = next_ == begin;
     const bool sealed = before(end, commit);
     abi::RelaySubBuffer header{};
-    if (fresh || sealed) get(begin, &header, sizeof header);
+    get_header(begin, fresh, sealed, header);
     const std::uint64_t from = fresh ? begin + sizeof header : next_;
     const std::uint64_t limit = sealed ? begin + header.content : commit;
     const bool sound = limit >= from && limit <= end;
@@ -211,14 +231,13 @@ class BasicStreamReader {
 
   // The difference to what has been told; false if a count runs backwards.
   bool note_losses(const abi::RelayLosses& lost, Losses& now) const noexcept {
-    if (lost.full < told_.full || lost.big < told_.big || lost.state < told_.state ||
-        lost.nested < told_.nested) {
-      return false;
-    }
+    if (lost.full < told_.full || lost.big < told_.big || lost.state < told_.state) return false;
     now.full = lost.full - told_.full;
     now.big = lost.big - told_.big;
     now.state = lost.state - told_.state;
-    now.nested = lost.nested - told_.nested;
+    // A header may lag behind: a handler loses after it is written and before it can be read, and
+    // the position page tells of it meanwhile.
+    now.nested = lost.nested > told_.nested ? lost.nested - told_.nested : 0;
     // A count of bytes may lag behind where the producer died between the two.
     now.bytes = lost.bytes > told_.bytes ? lost.bytes - told_.bytes : 0;
     if (now.full + now.big + now.state != 0) {
@@ -293,7 +312,10 @@ class BasicStreamReader {
     told_.bytes = P::template load<Site::kSeeTaken>(taken.lost_bytes);
     after_ = next_;
     first_ = first;
+    // Notes lie where the producer can write, too; a position beyond commit is found by look().
+    broken_ = shape_.overwrite && next_ % sizeof(std::uint64_t) != 0;
     commit_ = next_;
+    given_up_ = first;
     P::template store<Site::kConsume>(out_.consumed, next_);
   }
 
@@ -324,9 +346,10 @@ class BasicStreamReader {
   std::uint32_t found_records_ = 0;
   Losses found_losses_;
   std::uint64_t first_ = 0;
-  std::uint64_t next_ = 0;    // to be read
-  std::uint64_t after_ = 0;   // next_ once what look() found is taken
-  std::uint64_t commit_ = 0;  // as last seen
+  std::uint64_t next_ = 0;      // to be read
+  std::uint64_t after_ = 0;     // next_ once what look() found is taken
+  std::uint64_t commit_ = 0;    // as last seen
+  std::uint64_t given_up_ = 0;  // as last seen
   std::uint64_t turn_ = 0;
   std::uint64_t delivered_ = 0;
   std::uint64_t overwritten_ = 0;

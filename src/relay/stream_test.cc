@@ -247,5 +247,41 @@ TEST(StreamTest, AWriteFromWithinAWriteIsLostAndTold) {
   EXPECT_TRUE(stream.adds_up());
 }
 
+// The consumer tells of it before it can see the sub-buffer whose header does not know of it.
+TEST(StreamTest, ALossFromWithinTheFirstWriteOfASubBufferSpoilsNothing) {
+  BasicTestStream<InterruptedPlatform> stream;
+  InterruptedMemory::handler = [&] {
+    EXPECT_EQ(stream.write("within"), Written::kNested);
+    EXPECT_THAT(stream.read_all(), ElementsAre("lost: 1 nested"));
+  };
+  stream.write("around");
+  stream.write("after");
+  EXPECT_THAT(stream.read_all(), ElementsAre("around", "after"));
+  EXPECT_TRUE(stream.adds_up());
+}
+
+// A producer that is faster than two looks of its consumer.
+struct LappingPlatform : Production {
+  template <auto kSite, typename T>
+  static T load(const std::atomic<T>& word) noexcept {
+    if constexpr (kSite == Site::kSeeGivenUp) {
+      if (burst) std::exchange(burst, nullptr)();
+    }
+    return Production::load<kSite>(word);
+  }
+  static inline std::function<void()> burst;
+};
+
+TEST(StreamTest, AReaderThatIsLappedBetweenTwoLooksGoesOn) {
+  BasicTestStream<LappingPlatform> stream({.overwrite = true});
+  stream.write("first");
+  LappingPlatform::burst = [&] {
+    for (int i = 0; i < 20; ++i) stream.write(std::string(3000, 'x'));
+  };
+  EXPECT_THAT(stream.read_all().back(), std::string(3000, 'x'));
+  EXPECT_GT(stream.reader().sums().overwritten, 0u);
+  EXPECT_TRUE(stream.adds_up());
+}
+
 }  // namespace
 }  // namespace fairlead::relay

@@ -6,8 +6,11 @@
 // through a wake-up.
 #include <optional>
 
-#include "../../tests/model/mutants.h"
 #include "shm/call_table.h"
+
+// After everything of the library.
+#include "../../tests/model/mutants.h"
+#include "../../tests/model/relacy_platform.h"
 
 namespace fairlead::shm {
 
@@ -17,6 +20,8 @@ inline std::ostream& operator<<(std::ostream& out, Outcome outcome) {
 
 namespace {
 
+using model::run_test;
+using ModelCheck = model::ModelCheck<RingProtocol>;
 using P = RelacyPlatform;
 using Word = P::Atomic<std::uint32_t>;
 

@@ -3,12 +3,17 @@
 // Model check of the ring: a front end and a back end, two slots, indices that wrap at 2^32, both
 // sides asleep whenever they may be.  Held against it: entries arrive once, in order, without a
 // data race, and nobody sleeps through a notification.
-#include "../../tests/model/mutants.h"
 #include "shm/ring.h"
+
+// After everything of the library.
+#include "../../tests/model/mutants.h"
+#include "../../tests/model/relacy_platform.h"
 
 namespace fairlead::shm {
 namespace {
 
+using model::run_test;
+using ModelCheck = model::ModelCheck<RingProtocol>;
 using P = RelacyPlatform;
 using Word = P::Atomic<std::uint32_t>;
 

@@ -3,20 +3,24 @@
 // Runs scenarios under Relacy: unbroken, where each must hold; then with every order of a range of
 // sites weakened by one step, and with steps of the protocol left out, where one must fail.  Prints
 // what was run and what caught which mutant.
+//
+// A Protocol gives: Site, Wrong (0: nothing), kOrders in the order of Site, kSiteNames.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <ostream>
 #include <streambuf>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "relacy_platform.h"
+#include "relacy.h"
 
-namespace fairlead::shm {
+namespace fairlead::model {
 
 // What a run prints, cut to a fixed size: Relacy takes every allocation of its threads for the
 // test's own, so a stream that grows would hurt it.
@@ -60,31 +64,23 @@ bool run_test(rl::test_params& params) {
   return rl::simulate<Test>(params);
 }
 
-struct Exempt {
-  Site site;
-  std::memory_order order;
-  const char* why;
-};
-
-struct Broken {
-  Wrong wrong;
-  const char* name;
-};
-
 inline constexpr const char* kSearches[] = {
     "executions at random", "executions, all within the bound", "executions, all there are"};
 
-inline constexpr const char* kSiteNames[] = {
-    "publish",    "read event", "see produced", "arm event", "check produced", "lead take",
-    "lead leave", "lead see",   "lead check",   "mark",      "unmark",         "mark scan",
-    "call post",  "call see",   "call sleep",   "call rise", "call promote",   "call deliver",
-    "call free",  "pause",      "pause see"};
-static_assert(std::size(kSiteNames) == std::size(kOrders));
-
-inline const char* name_of(std::memory_order order) { return rl::format(relacy_order(order)); }
-
+template <typename Protocol>
 class ModelCheck {
  public:
+  using Site = typename Protocol::Site;
+  struct Exempt {
+    Site site;
+    std::memory_order order;
+    const char* why;
+  };
+  struct Broken {
+    typename Protocol::Wrong step;
+    const char* name;
+  };
+
   explicit ModelCheck(std::vector<Scenario> scenarios) : scenarios_(std::move(scenarios)) {}
 
   // Unbroken, and each of the sites `first` … `last` seen at work.
@@ -101,17 +97,16 @@ class ModelCheck {
       if (!held) fail(history->text());
     }
     for (int site = static_cast<int>(first); site <= static_cast<int>(last); ++site) {
-      if (accesses[site] == Access::kNone) fail(kSiteNames[site] + std::string(" never ran\n"));
+      if (accesses[site] == Access::kNone) fail(name_of(site) + " never ran\n");
     }
   }
 
   void must_catch_orders(Site first, Site last, const std::vector<Exempt>& exempt) {
     for (int site = static_cast<int>(first); site <= static_cast<int>(last); ++site) {
-      const std::memory_order order = kOrders[site].order;
+      const std::memory_order order = Protocol::kOrders[site].order;
       for (const std::memory_order weaker : one_weaker(order, accesses[site])) {
         mutant = {.site = site, .order = weaker};
-        const std::string name =
-            kSiteNames[site] + std::string(": ") + name_of(order) + " -> " + name_of(weaker);
+        const std::string name = name_of(site) + ": " + name_of(order) + " -> " + name_of(weaker);
         const char* why = nullptr;
         for (const Exempt& row : exempt) {
           if (static_cast<int>(row.site) == site && row.order == weaker) why = row.why;
@@ -123,7 +118,7 @@ class ModelCheck {
 
   void must_catch(const std::vector<Broken>& broken) {
     for (const Broken& row : broken) {
-      mutant = {.wrong = row.wrong};
+      mutant = {.wrong = static_cast<int>(row.step)};
       expect_caught(row.name, nullptr);
     }
   }
@@ -134,7 +129,11 @@ class ModelCheck {
   }
 
  private:
+  static_assert(std::size(Protocol::kSiteNames) == std::size(Protocol::kOrders));
   static constexpr unsigned kForMutant = 30'000;  // a mutant that lives longer is worth a look
+
+  static std::string name_of(int site) { return Protocol::kSiteNames[site]; }
+  static std::string name_of(std::memory_order order) { return rl::format(relacy_order(order)); }
 
   static std::vector<std::memory_order> one_weaker(std::memory_order order, Access access) {
     using enum std::memory_order;
@@ -192,4 +191,4 @@ class ModelCheck {
   int failures_ = 0;
 };
 
-}  // namespace fairlead::shm
+}  // namespace fairlead::model
