@@ -90,7 +90,7 @@ struct CpuManager::State {
   void consider(CpuProblem problem, CpuPlan& plan);
   bool worth_it(const PlacementProblem& problem, const std::vector<Move>& moves, bool settled,
                 CpuPlan& plan) const;
-  bool is_balanced(const CpuProblem& problem, const CpuPlan& plan);
+  bool is_balanced(const CpuProblem& problem, CpuPlan& plan);
   void adopt(const CpuProblem& problem, const std::vector<Move>& moves, CpuPlan& plan);
 
   CpuSettings settings;
@@ -312,10 +312,15 @@ bool CpuManager::State::worth_it(const PlacementProblem& problem, const std::vec
   return false;
 }
 
-bool CpuManager::State::is_balanced(const CpuProblem& problem, const CpuPlan& plan) {
+bool CpuManager::State::is_balanced(const CpuProblem& problem, CpuPlan& plan) {
   if (even_use(plan)) return true;
   if (!best_deviation) best_deviation = least_known_deviation(problem.placement);
-  return spread(loads_of(problem.placement)).deviation <= settings.best_factor * *best_deviation;
+  if (spread(loads_of(problem.placement)).deviation > settings.best_factor * *best_deviation) {
+    return false;
+  }
+  plan.notes.emplace_back(
+      "use is uneven, but what is wanted is spread as evenly as the best placement known");
+  return true;
 }
 
 void CpuManager::State::adopt(const CpuProblem& problem, const std::vector<Move>& moves,

@@ -89,12 +89,12 @@ std::uint64_t lost_of(const abi::RelayStreamIn& in) {
          << ", overwritten " << sums.overwritten << ", corrupt " << sums.corrupt;
 }
 
-struct Case {
+struct KillCase {
   bool overwrite;
   std::uint32_t item_bytes;
 };
 
-class StreamKillTest : public ::testing::TestWithParam<Case> {
+class StreamKillTest : public ::testing::TestWithParam<KillCase> {
  protected:
   TestStreamOptions options() const {
     return {.item_bytes = GetParam().item_bytes, .overwrite = GetParam().overwrite};
@@ -143,8 +143,8 @@ TEST_P(StreamKillTest, AConsumersSuccessorMissesNothingAndGetsNothingTwice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, StreamKillTest,
-                         ::testing::Values(Case{false, 0}, Case{true, 0}, Case{false, 26},
-                                           Case{true, 26}),
+                         ::testing::Values(KillCase{false, 0}, KillCase{true, 0},
+                                           KillCase{false, 26}, KillCase{true, 26}),
                          [](const auto& test) {
                            return std::string(test.param.overwrite ? "Overwrite" : "Discard") +
                                   (test.param.item_bytes != 0 ? "Items" : "Records");

@@ -20,12 +20,12 @@ namespace {
 constexpr std::uint64_t kRecords = base::kSanitized ? 20'000 : 200'000;
 constexpr std::uint32_t kItemBytes = 40;
 
-struct Case {
+struct RaceCase {
   bool overwrite;
   std::uint32_t item_bytes;
 };
 
-class StreamRaceTest : public ::testing::TestWithParam<Case> {
+class StreamRaceTest : public ::testing::TestWithParam<RaceCase> {
  protected:
   using Payload = std::array<std::uint64_t, 32>;
 
@@ -109,8 +109,8 @@ TEST_P(StreamRaceTest, EachRecordComesWholeAndInOrderOrIsCounted) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, StreamRaceTest,
-                         ::testing::Values(Case{false, 0}, Case{true, 0}, Case{false, kItemBytes},
-                                           Case{true, kItemBytes}),
+                         ::testing::Values(RaceCase{false, 0}, RaceCase{true, 0},
+                                           RaceCase{false, kItemBytes}, RaceCase{true, kItemBytes}),
                          [](const auto& test) {
                            return std::string(test.param.overwrite ? "Overwrite" : "Discard") +
                                   (test.param.item_bytes != 0 ? "Items" : "Records");
