@@ -115,7 +115,7 @@ class Script {
       const std::uint8_t step = input_.byte();
       switch (step % 8) {
         case 0: input_word(out_->consumed); break;
-        case 1: out_->consumed = in_->commit - step / 8 * 8; break;
+        case 1: out_->consumed = in_->commit - (step & ~7); break;
         case 2: out_->consumed = out_->consumed + shape_.sub_buffer_bytes(); break;
         case 3: consumer_ = step / 8 % 4; break;
         case 4:
@@ -184,7 +184,7 @@ class Script {
 
   // Forward by a little, as if something had been written; in mode overwrite given up as is due.
   void wild_commit(std::uint8_t step) {
-    const std::uint64_t commit = in_->commit + step / 8 * 8;
+    const std::uint64_t commit = in_->commit + (step & ~7);
     in_->commit = commit;
     const std::uint64_t end = shape_.begin_of(commit + shape_.sub_buffer_bytes() - 1);
     if (shape_.overwrite && end - first_ > shape_.capacity()) {
