@@ -103,6 +103,7 @@ class Script {
         case 5:
           if (step / 8 % 8 == 0) new_reader();
           if (step / 8 % 8 == 1) wild_note();
+          if (step / 8 % 8 == 2) endless();
           break;
         default: look(step / 8 % 4 != 0);
       }
@@ -173,6 +174,36 @@ class Script {
                                            &taken.corrupt,    &taken.lost_full,  &taken.lost_big,
                                            &taken.lost_state, &taken.lost_nested};
     input_word(*words[input_.byte() % std::size(words)]);
+  }
+
+  // Sub-buffers without end, each made to please the reader, behind a commit that does not move.
+  void endless() {
+    if (input_.byte() % 2 == 0) in_->commit = in_->commit + 4 * shape_.capacity();
+    for (std::uint32_t i = 0; i < 2 * shape_.sub_buffers; ++i) {
+      forge(shape_.begin_of(reader_->position() + shape_.sub_buffer_bytes() - 1));
+      look(true);
+    }
+  }
+
+  // One full sub-buffer, with one record.
+  void forge(std::uint64_t begin) {
+    const auto& taken = out_->taken[out_->turn % 2];
+    abi::RelaySubBuffer header{};
+    header.magic = abi::kRelaySubBufferMagic;
+    header.number = begin >> shape_.sub_buffer_shift;
+    header.losses.full = taken.lost_full;
+    header.losses.big = taken.lost_big;
+    header.losses.state = taken.lost_state;
+    header.attempts = taken.delivered + taken.overwritten + taken.corrupt + header.losses.full +
+                      header.losses.big + header.losses.state;
+    const std::uint64_t room = shape_.sub_buffer_bytes() - sizeof header;
+    const std::uint64_t used = shape_.item_bytes != 0 ? stride_of(shape_, 0) : room;
+    header.content = static_cast<std::uint32_t>(sizeof header + used);
+    const abi::RelayRecord record{static_cast<std::uint32_t>(room), 7,
+                                  static_cast<std::uint16_t>(header.attempts + 1), 1};
+    std::byte* at = reinterpret_cast<std::byte*>(data_.get()) + shape_.place(begin);
+    std::memcpy(at, &header, sizeof header);
+    std::memcpy(at + sizeof header, &record, sizeof record);
   }
 
   // A word of a sub-buffer's header.

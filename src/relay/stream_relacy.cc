@@ -279,7 +279,7 @@ int check() {
   ModelCheck model({
       {"notes", 0, rl::sched_bound, 3, run_test<NotesTest>},
       {"discard, reader dies", kTimes, kRandom, 0, run<{.dies = kReader, .most = 40}>},
-      {"discard", kTimes, kRandom, 0, run<{.big = 3}>},
+      {"discard", kTimes, kRandom, 0, run<{.big = 2}>},
       {"overwrite", kTimes, kRandom, 0, run<{.overwrite = true, .payload = 104, .big = 3}>},
       {"overwrite, reader dies", kTimes, kRandom, 0,
        run<{.overwrite = true, .payload = 104, .dies = kReader, .most = 40}>},
