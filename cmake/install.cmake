@@ -9,8 +9,9 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/man/ DESTINATION ${CMAKE_INSTALL_MAND
 set(FL_COMPLETION_DIR ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES ${CMAKE_SOURCE_DIR}/packaging/completion/fairlead.bash
         DESTINATION ${FL_COMPLETION_DIR} RENAME fairlead)
-foreach(program fairlead-service fairlead-client fairlead-integrity fairlead-vcpu fairlead-memory
-        fairlead-monitor fairlead-guest fairlead-lab fairlead-reproduce)
+list(FILTER mains INCLUDE REGEX "fairlead-.*\\.cc$")
+foreach(main IN LISTS mains)
+  get_filename_component(program ${main} NAME_WE)
   install(CODE "file(CREATE_LINK fairlead
     \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${FL_COMPLETION_DIR}/${program}\" SYMBOLIC)")
 endforeach()

@@ -134,8 +134,7 @@ function(fl_module_tests name)
   endif()
 endfunction()
 
-# Half of what a test costs to compile are the headers that all tests have.  Under a sanitizer they
-# are compiled once; elsewhere each file still shows that it includes what it uses.
+# Under a sanitizer the headers that all tests have are compiled once.
 if(FL_TESTS AND FL_SANITIZE)
   file(WRITE ${CMAKE_BINARY_DIR}/test_headers.cc "int main() {}\n")
   add_executable(test_headers ${CMAKE_BINARY_DIR}/test_headers.cc)
@@ -153,7 +152,8 @@ function(fl_test program module)
   include(GoogleTest)
   add_executable(${program} ${arg_UNPARSED_ARGUMENTS})
   fl_no_debug_information(${program})
-  # Most of what a test costs to compile are the headers that all tests have.
+  # Most of what a test costs to compile are the headers that all tests have.  So nothing shows that
+  # a test includes all that it uses, but a build with FL_TESTS_AT_ONCE=1.
   if(FL_TESTS_AT_ONCE GREATER 1)
     set_target_properties(${program} PROPERTIES UNITY_BUILD ON
                           UNITY_BUILD_BATCH_SIZE ${FL_TESTS_AT_ONCE})

@@ -90,7 +90,7 @@ struct CpuManager::State {
   void consider(CpuProblem problem, CpuPlan& plan);
   bool worth_it(const PlacementProblem& problem, const std::vector<Move>& moves, bool settled,
                 CpuPlan& plan) const;
-  bool is_balanced(const CpuProblem& problem, CpuPlan& plan);
+  bool is_balanced(const CpuProblem& problem, const CpuPlan& plan);
   void adopt(const CpuProblem& problem, const std::vector<Move>& moves, CpuPlan& plan);
 
   CpuSettings settings;
@@ -282,6 +282,10 @@ void CpuManager::State::consider(CpuProblem problem, CpuPlan& plan) {
     if (uneven) {
       plan.notes.push_back(
           fmt::format("uneven for {} of {} intervals: waits", imbalanced_for, needed));
+    } else if (!even_use(plan)) {
+      plan.notes.push_back(fmt::format(
+          "stays: what processors did is uneven, what they have to do is not (deviation {:.1f} %)",
+          percent(before.deviation / before.mean)));
     }
     return;
   }
@@ -312,15 +316,10 @@ bool CpuManager::State::worth_it(const PlacementProblem& problem, const std::vec
   return false;
 }
 
-bool CpuManager::State::is_balanced(const CpuProblem& problem, CpuPlan& plan) {
+bool CpuManager::State::is_balanced(const CpuProblem& problem, const CpuPlan& plan) {
   if (even_use(plan)) return true;
   if (!best_deviation) best_deviation = least_known_deviation(problem.placement);
-  if (spread(loads_of(problem.placement)).deviation > settings.best_factor * *best_deviation) {
-    return false;
-  }
-  plan.notes.emplace_back(
-      "use is uneven, but what is wanted is spread as evenly as the best placement known");
-  return true;
+  return spread(loads_of(problem.placement)).deviation <= settings.best_factor * *best_deviation;
 }
 
 void CpuManager::State::adopt(const CpuProblem& problem, const std::vector<Move>& moves,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For tests: units that several of them count in.
+// For tests: kMiB as a signed number, for differences and targets.
 #pragma once
 
 #include <cstdint>

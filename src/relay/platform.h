@@ -32,7 +32,7 @@ enum class Site : std::uint8_t {
   kSeeGivenUp,   // overwrite: is it still?
   kGetWord,      // overwrite: a word of contents
   kSeeLost,      // what is not there
-  kSeeAttempts,  // for the sum
+  kSeeAttempts,  // whoever holds the sum against it
   kNoteTaken,    // the side of RelayTaken that is not valid
   kTurn,         // makes it valid
   kConsume,      // frees what was copied
@@ -40,17 +40,12 @@ enum class Site : std::uint8_t {
   kSeeTurn,
 };
 
-struct SiteOrder {
-  Site site;
-  std::memory_order order;
-};
-
 // The weakest order that is right: the model check fails with each of them one step weaker.  Two
 // words about those of the notes:
 // kNoteTaken: keeps the compiler from noting before the last turn, where a death would leave the
 // valid side half written; a model's process dies in program order, so the model cannot miss it.
 // kSeeTaken: the turn, acquired before, orders it.
-inline constexpr SiteOrder kOrders[] = {
+inline constexpr shm::SiteOrder<Site> kOrders[] = {
     {Site::kAttempt, std::memory_order_release},
     {Site::kCommit, std::memory_order_release},
     {Site::kLost, std::memory_order_release},
@@ -70,12 +65,7 @@ inline constexpr SiteOrder kOrders[] = {
     {Site::kSeeTurn, std::memory_order_acquire},
 };
 
-consteval std::memory_order order_of(Site site) {
-  for (const auto& row : kOrders) {
-    if (row.site == site) return row.order;
-  }
-  throw "a site without an order";
-}
+consteval std::memory_order order_of(Site site) { return shm::order_in(kOrders, site); }
 
 // The contents of one stream.  Offsets and sizes in bytes, within the stream; put_words() and
 // get_words() are for what both sides touch at once: multiples of 8, word by word.
@@ -120,11 +110,6 @@ struct Production : shm::Production {
   using Word32 = std::atomic<std::uint32_t>;
   using StreamIn = abi::RelayStreamIn;
   using StreamOut = abi::RelayStreamOut;
-
-  template <auto kSite>
-  static void fetch_add(std::atomic<std::uint64_t>& word, std::uint64_t more) noexcept {
-    word.fetch_add(more, order_of(kSite));
-  }
   static std::uint64_t stamp() noexcept { return relay::stamp(); }
 };
 

@@ -7,13 +7,6 @@ namespace fairlead::relay {
 namespace {
 
 #if defined(__x86_64__)
-std::uint64_t raw_ns() noexcept {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 struct Pair {
   std::uint64_t ns;
   std::uint64_t stamp;
@@ -25,7 +18,7 @@ Pair closest_pair() noexcept {
   std::uint64_t least = ~std::uint64_t{0};
   for (int i = 0; i < 16; ++i) {
     const std::uint64_t before = stamp();
-    const std::uint64_t ns = raw_ns();
+    const std::uint64_t ns = monotonic_raw_ns();
     const std::uint64_t took = stamp() - before;
     if (took < least) {
       least = took;
@@ -42,7 +35,7 @@ std::uint64_t measure() noexcept {
   ::nanosleep(&kPause, nullptr);
   const Pair second = closest_pair();
   const auto ticks = static_cast<unsigned __int128>(second.stamp - first.stamp);
-  return static_cast<std::uint64_t>(ticks * 1'000'000'000 / (second.ns - first.ns));
+  return static_cast<std::uint64_t>(ticks * base::kNanosPerSecond / (second.ns - first.ns));
 }
 #endif
 
@@ -53,7 +46,7 @@ std::uint64_t stamp_hz() noexcept {
   static const std::uint64_t hz = measure();
   return hz;
 #else
-  return 1'000'000'000;
+  return base::kNanosPerSecond;
 #endif
 }
 

@@ -9,15 +9,20 @@
 // Thread-safety: any thread.  Unit: ticks; stamp_hz() of them a second.
 #pragma once
 
+#include <time.h>
+
 #include <cstdint>
 
+#include "base/clock.h"
 #include "fairlead/abi/relay.h"
 
-#if !defined(__x86_64__)
-#include <time.h>
-#endif
-
 namespace fairlead::relay {
+
+inline std::uint64_t monotonic_raw_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+  return static_cast<std::uint64_t>(now.tv_sec * base::kNanosPerSecond + now.tv_nsec);
+}
 
 #if defined(__x86_64__)
 inline constexpr abi::RelayClock kStampClock = abi::RelayClock::kTsc;
@@ -26,12 +31,7 @@ inline std::uint64_t stamp() noexcept { return __builtin_ia32_rdtsc(); }
 #else
 inline constexpr abi::RelayClock kStampClock = abi::RelayClock::kMonotonicRaw;
 
-inline std::uint64_t stamp() noexcept {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
+inline std::uint64_t stamp() noexcept { return monotonic_raw_ns(); }
 #endif
 
 // Measured once, against CLOCK_MONOTONIC_RAW over some milliseconds, then remembered.

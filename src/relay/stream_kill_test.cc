@@ -89,12 +89,7 @@ std::uint64_t lost_of(const abi::RelayStreamIn& in) {
          << ", overwritten " << sums.overwritten << ", corrupt " << sums.corrupt;
 }
 
-struct KillCase {
-  bool overwrite;
-  std::uint32_t item_bytes;
-};
-
-class StreamKillTest : public ::testing::TestWithParam<KillCase> {
+class StreamKillTest : public ::testing::TestWithParam<StreamKind> {
  protected:
   TestStreamOptions options() const {
     return {.item_bytes = GetParam().item_bytes, .overwrite = GetParam().overwrite};
@@ -143,12 +138,9 @@ TEST_P(StreamKillTest, AConsumersSuccessorMissesNothingAndGetsNothingTwice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, StreamKillTest,
-                         ::testing::Values(KillCase{false, 0}, KillCase{true, 0},
-                                           KillCase{false, 26}, KillCase{true, 26}),
-                         [](const auto& test) {
-                           return std::string(test.param.overwrite ? "Overwrite" : "Discard") +
-                                  (test.param.item_bytes != 0 ? "Items" : "Records");
-                         });
+                         ::testing::Values(StreamKind{false, 0}, StreamKind{true, 0},
+                                           StreamKind{false, 26}, StreamKind{true, 26}),
+                         [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
 }  // namespace fairlead::relay

@@ -20,12 +20,7 @@ namespace {
 constexpr std::uint64_t kRecords = base::kSanitized ? 20'000 : 200'000;
 constexpr std::uint32_t kItemBytes = 40;
 
-struct RaceCase {
-  bool overwrite;
-  std::uint32_t item_bytes;
-};
-
-class StreamRaceTest : public ::testing::TestWithParam<RaceCase> {
+class StreamRaceTest : public ::testing::TestWithParam<StreamKind> {
  protected:
   using Payload = std::array<std::uint64_t, 32>;
 
@@ -109,12 +104,10 @@ TEST_P(StreamRaceTest, EachRecordComesWholeAndInOrderOrIsCounted) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, StreamRaceTest,
-                         ::testing::Values(RaceCase{false, 0}, RaceCase{true, 0},
-                                           RaceCase{false, kItemBytes}, RaceCase{true, kItemBytes}),
-                         [](const auto& test) {
-                           return std::string(test.param.overwrite ? "Overwrite" : "Discard") +
-                                  (test.param.item_bytes != 0 ? "Items" : "Records");
-                         });
+                         ::testing::Values(StreamKind{false, 0}, StreamKind{true, 0},
+                                           StreamKind{false, kItemBytes},
+                                           StreamKind{true, kItemBytes}),
+                         [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
 }  // namespace fairlead::relay

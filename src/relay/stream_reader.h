@@ -10,12 +10,13 @@
 // Thread-safety: one thread.  Ownership: a view; the segment must outlive it.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
-#include "relay/stream_writer.h"
+#include "relay/platform.h"
+#include "relay/stream_shape.h"
 
 namespace fairlead::relay {
 
@@ -259,7 +260,7 @@ class BasicStreamReader {
     while (at != piece.data.size()) {
       if (piece.data.size() - at < sizeof(abi::RelayRecord)) return false;
       abi::RelayRecord record;
-      __builtin_memcpy(&record, piece.data.data() + at, sizeof record);
+      std::memcpy(&record, piece.data.data() + at, sizeof record);
       if (record.bytes < sizeof record || round_up_8(record.bytes) > piece.data.size() - at ||
           record.sequence != static_cast<std::uint16_t>(sequence)) {
         return false;

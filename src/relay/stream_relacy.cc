@@ -77,12 +77,7 @@ struct StreamTest : rl::test_suite<StreamTest<kOptions>, 2> {
   std::uint64_t last = 0;  // number of the last record
 
   StreamTest() {
-    memo = {};
-    memo.out = &out;
-    memo.cells = cells;
-    memo.first = kFirst;
-    fuse.thread = ~0u;
-    interrupt = nullptr;
+    begin_run(out, cells, kFirst);
     if (kOptions.nested) {
       interrupted = this;
       interrupt = [](void* self) { static_cast<StreamTest*>(self)->handler(); };
@@ -237,14 +232,7 @@ struct NotesTest : rl::test_suite<NotesTest, 2> {
   ModelOut out;
   P::Word32 consumer{kConnected};
 
-  NotesTest() {
-    memo = {};
-    memo.out = &out;
-    memo.cells = cells;
-    memo.first = kFirst;
-    fuse.thread = ~0u;
-    interrupt = nullptr;
-  }
+  NotesTest() { begin_run(out, cells, kFirst); }
 
   void thread(unsigned index) {
     if (index == 1) return take_over();

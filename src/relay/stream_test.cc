@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One stream, both ends, one thread: what goes in comes out, what does not is told in its place.
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 namespace fairlead::relay {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 
 TEST(StreamTest, WhatIsWrittenIsReadWholeAndInOrder) {
@@ -64,11 +66,10 @@ TEST(StreamTest, ItemsLieSideBySide) {
 
 TEST(StreamTest, WhenFullWhatIsNewIsLostAndToldWhereItIsMissing) {
   TestStream stream;
-  int written = 0;
-  while (stream.write("kept") == Written::kDone) ++written;
+  const std::size_t written = stream.fill("kept");
   EXPECT_EQ(stream.write("lost"), Written::kFull);
   const auto before = stream.read_all();
-  ASSERT_EQ(before.size(), written + 1u);
+  ASSERT_EQ(before.size(), written + 1);
   EXPECT_EQ(before.back(), "lost: 2 full");
   EXPECT_EQ(stream.write("again"), Written::kDone);
   EXPECT_THAT(stream.read_all(), ElementsAre("again"));
@@ -77,8 +78,7 @@ TEST(StreamTest, WhenFullWhatIsNewIsLostAndToldWhereItIsMissing) {
 
 TEST(StreamTest, LossIsToldBeforeTheRecordThatFollowsIt) {
   TestStream stream;
-  while (stream.write("kept") == Written::kDone) {
-  }
+  stream.fill("kept");
   Piece piece;
   // One sub-buffer is let go of: writing resumes, and the reader has not yet seen the loss.
   ASSERT_EQ(stream.look(piece), Look::kPiece);
@@ -93,8 +93,7 @@ TEST(StreamTest, LossIsToldBeforeTheRecordThatFollowsIt) {
 // A gap that ends after every record would cost more than it saves.
 TEST(StreamTest, WritingResumesOnlyWhenAWholeSubBufferIsFree) {
   TestStream stream;
-  while (stream.write(std::string(500, 'x')) == Written::kDone) {
-  }
+  stream.fill(std::string(500, 'x'));
   EXPECT_EQ(stream.write(""), Written::kFull);  // would have fitted into what is left
 }
 
@@ -130,8 +129,7 @@ TEST(StreamTest, LossAfterTheLastRecordIsToldOnce) {
 
 TEST(StreamTest, EachGapHasTheStampsOfItsFirstAndLastLoss) {
   TestStream stream;
-  while (stream.write("kept", 10) == Written::kDone) {
-  }
+  stream.fill("kept", 10);
   stream.write("lost", 20);
   stream.write("lost", 30);
   Piece piece;
@@ -139,6 +137,38 @@ TEST(StreamTest, EachGapHasTheStampsOfItsFirstAndLastLoss) {
   EXPECT_EQ(piece.losses.first_stamp, 10u);
   EXPECT_EQ(piece.losses.last_stamp, 30u);
   EXPECT_EQ(piece.losses.bytes, 12u);
+}
+
+TEST(StreamTest, ASecondGapHasItsOwnStamps) {
+  TestStream stream;
+  Piece piece;
+  for (const std::uint64_t stamp : {20u, 40u}) {
+    stream.fill("kept", 10);
+    stream.read_all();
+    ASSERT_EQ(stream.write(std::string(70'000, 'x'), stamp), Written::kTooBig);
+    ASSERT_EQ(stream.look(piece), Look::kLosses);
+    EXPECT_EQ(piece.losses.last_stamp, stamp);
+    stream.reader().take();
+    ASSERT_EQ(stream.write("more", stamp + 1), Written::kDone);
+    ASSERT_EQ(stream.write(std::string(70'000, 'x'), stamp + 2), Written::kTooBig);
+    stream.look(piece);
+    stream.reader().take();
+    ASSERT_EQ(stream.look(piece), Look::kLosses);
+    EXPECT_EQ(piece.losses.first_stamp, stamp + 2);
+    stream.reader().take();
+  }
+}
+
+TEST(StreamTest, AConsumedAheadOfWhatWasWrittenIsNotBelieved) {
+  TestStream stream;
+  stream.fill("kept");
+  const std::uint64_t capacity = stream.shape().capacity();
+  for (const std::uint64_t wild : {capacity, 2 * capacity, ~std::uint64_t{0}}) {
+    stream.out().consumed = wild;
+    EXPECT_EQ(stream.write("lost"), Written::kFull) << wild;
+  }
+  stream.read_all();
+  EXPECT_EQ(stream.write("again"), Written::kDone);
 }
 
 TEST(StreamTest, APieceThatIsNotTakenComesAgain) {
@@ -172,8 +202,7 @@ TEST(StreamTest, ASuccessorContinuesWithoutGapOrDuplicate) {
 
 TEST(StreamTest, ASuccessorIsToldOnlyWhatItsPredecessorWasNot) {
   TestStream stream;
-  while (stream.write("kept") == Written::kDone) {
-  }
+  stream.fill("kept");
   stream.read_all();
   stream.new_reader();
   EXPECT_THAT(stream.read_all(), ElementsAre());
@@ -206,6 +235,28 @@ TEST(StreamTest, AnOvertakenReaderCountsWhatItHasNotRead) {
   const auto sums = stream.reader().sums();
   EXPECT_GT(sums.overwritten, 0u);
   EXPECT_EQ(sums.delivered + sums.overwritten, written);
+}
+
+// Attempts that no header and no loss accounts for: the sub-buffer is given up, and what was in it
+// counts as corrupt; also after some that were really overwritten.
+TEST(StreamTest, AHeaderThatLosesRecordsIsNotBelieved) {
+  for (const StreamKind& kind : {StreamKind{}, {true, 0}, {false, 6}, {true, 6}}) {
+    TestStream stream({.item_bytes = kind.item_bytes, .overwrite = kind.overwrite});
+    for (int i = 0; kind.overwrite && i < 5000; ++i) stream.write("honest");
+    stream.write("honest");
+    stream.read_all();
+    const std::uint64_t bytes = stream.shape().sub_buffer_bytes();
+    const std::uint64_t end = stream.shape().begin_of(stream.writer().position()) + bytes;
+    while (stream.writer().position() <= end) stream.write("honest");
+    std::byte* header = stream.data() + stream.shape().place(end);
+    reinterpret_cast<abi::RelaySubBuffer*>(header)->attempts += 1;
+    std::uint64_t forged = 1;  // has begun the sub-buffer
+    for (; stream.writer().position() <= end + bytes; ++forged) stream.write("forged");
+    const auto got = stream.read_all();
+    EXPECT_THAT(got, Contains("lost: " + std::to_string(forged - 1) + " corrupt")) << name_of(kind);
+    EXPECT_EQ(std::ranges::count(got, "forged"), 1) << name_of(kind);  // the last is past it
+    EXPECT_TRUE(stream.adds_up());
+  }
 }
 
 TEST(StreamTest, PositionsPassTheEndsOfWords) {

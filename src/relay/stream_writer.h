@@ -11,8 +11,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "relay/platform.h"
+#include "relay/stream_shape.h"
 
 namespace fairlead::relay {
 
@@ -24,37 +26,6 @@ enum class Written : std::uint8_t {
   kClosed,  // lost: after close()
   kNested,  // lost: from a signal handler inside a write
 };
-
-// Constant for a stream; both ends have a private copy.
-struct StreamShape {
-  std::uint32_t stream = 0;
-  std::uint32_t sub_buffer_shift = 0;
-  std::uint32_t sub_buffers = 0;  // power of two
-  std::uint32_t item_bytes = 0;   // 0: records with headers
-  bool overwrite = false;
-
-  std::uint64_t sub_buffer_bytes() const noexcept { return std::uint64_t{1} << sub_buffer_shift; }
-  std::uint64_t capacity() const noexcept { return sub_buffer_bytes() * sub_buffers; }
-  std::uint64_t place(std::uint64_t position) const noexcept { return position & (capacity() - 1); }
-  std::uint64_t begin_of(std::uint64_t position) const noexcept {
-    return position & ~(sub_buffer_bytes() - 1);
-  }
-};
-
-inline constexpr std::uint64_t round_up_8(std::uint64_t bytes) noexcept {
-  return (bytes + 7) & ~7u;
-}
-
-// What a record takes; items lie side by side, at whole words where both sides copy words.
-inline std::uint64_t stride_of(const StreamShape& shape, std::size_t payload) noexcept {
-  if (shape.item_bytes == 0) return round_up_8(sizeof(abi::RelayRecord) + payload);
-  return shape.overwrite ? round_up_8(shape.item_bytes) : shape.item_bytes;
-}
-
-// The longest payload of a record.
-inline std::size_t most_payload(const StreamShape& shape) noexcept {
-  return shape.sub_buffer_bytes() - sizeof(abi::RelaySubBuffer) - sizeof(abi::RelayRecord);
-}
 
 template <typename P>
 class BasicStreamWriter {
@@ -119,7 +90,7 @@ class BasicStreamWriter {
     if (shape_.item_bytes == 0) {
       put_record(type, stamp, payload, bytes);
     } else {
-      put_item(payload, bytes);
+      put(next_, payload, bytes);
     }
     next_ += stride;
     ++records_;
@@ -143,31 +114,26 @@ class BasicStreamWriter {
                                          const void* payload, std::size_t bytes) noexcept {
     const abi::RelayRecord header{static_cast<std::uint32_t>(sizeof(abi::RelayRecord) + bytes),
                                   type, static_cast<std::uint16_t>(attempts_), stamp};
-    const std::uint64_t place = shape_.place(next_);
+    put(next_, &header, sizeof header);
+    put(next_ + sizeof header, payload, bytes);
+  }
+
+  [[gnu::always_inline]] void put(std::uint64_t position, const void* from,
+                                  std::size_t bytes) noexcept {
     if (shape_.overwrite) {
-      memory_.put_words(place, &header, sizeof header);
-      put_ragged(place + sizeof header, payload, bytes);
+      put_words(shape_.place(position), from, bytes);
     } else {
-      memory_.put(place, &header, sizeof header);
-      memory_.put(place + sizeof header, payload, bytes);
+      memory_.put(shape_.place(position), from, bytes);
     }
   }
 
-  void put_item(const void* payload, std::size_t bytes) noexcept {
-    if (shape_.overwrite) {
-      put_ragged(shape_.place(next_), payload, bytes);
-    } else {
-      memory_.put(shape_.place(next_), payload, bytes);
-    }
-  }
-
-  // Words, the last one filled up with zeroes.
-  void put_ragged(std::uint64_t place, const void* payload, std::size_t bytes) noexcept {
+  // The last one filled up with zeroes.
+  void put_words(std::uint64_t place, const void* from, std::size_t bytes) noexcept {
     const std::size_t whole = bytes & ~std::size_t{7};
-    memory_.put_words(place, payload, whole);
+    memory_.put_words(place, from, whole);
     if (whole == bytes) return;
     std::uint64_t last = 0;
-    __builtin_memcpy(&last, static_cast<const std::byte*>(payload) + whole, bytes - whole);
+    std::memcpy(&last, static_cast<const std::byte*>(from) + whole, bytes - whole);
     memory_.put_words(place + whole, &last, sizeof last);
   }
 
@@ -202,8 +168,7 @@ class BasicStreamWriter {
     if (records_ == 0) return;
     const std::uint64_t begin = shape_.begin_of(next_ - 1);
     const std::uint32_t seal[2] = {static_cast<std::uint32_t>(next_ - begin), records_};
-    put_header_part(shape_.place(begin) + offsetof(abi::RelaySubBuffer, content), seal,
-                    sizeof seal);
+    put(begin + offsetof(abi::RelaySubBuffer, content), seal, sizeof seal);
   }
 
   void open(std::uint64_t begin, std::uint64_t stamp) noexcept {
@@ -215,19 +180,11 @@ class BasicStreamWriter {
     header.attempts = attempts_ - 1;
     header.losses = losses_;
     header.losses.nested = P::template load<Site::kSeeLost>(in_.lost_nested);
-    put_header_part(shape_.place(begin), &header, sizeof header);
+    put(begin, &header, sizeof header);
     in_gap_ = false;
     records_ = 0;
     next_ = begin + sizeof header;
     end_ = begin + shape_.sub_buffer_bytes();
-  }
-
-  void put_header_part(std::uint64_t place, const void* from, std::size_t bytes) noexcept {
-    if (shape_.overwrite) {
-      memory_.put_words(place, from, bytes);
-    } else {
-      memory_.put(place, from, bytes);
-    }
   }
 
   // The sub-buffer ends here: the next one's header tells what is missing between them.

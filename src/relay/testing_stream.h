@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,17 @@
 #include "relay/stream_writer.h"
 
 namespace fairlead::relay {
+
+// For tests of every kind of stream.
+struct StreamKind {
+  bool overwrite = false;
+  std::uint32_t item_bytes = 0;
+};
+
+inline std::string name_of(const StreamKind& kind) {
+  return std::string(kind.overwrite ? "Overwrite" : "Discard") +
+         (kind.item_bytes != 0 ? "Items" : "Records");
+}
 
 struct TestStreamOptions {
   std::uint32_t item_bytes = 0;
@@ -51,13 +63,20 @@ class BasicTestStream {
     return outcome;
   }
 
+  // Writes until one is lost; how many were not.
+  std::size_t fill(std::string_view record, std::uint64_t stamp = 1) {
+    std::size_t written = 0;
+    while (written < kMost && write(record, stamp) == Written::kDone) ++written;
+    return written;
+  }
+
   Look look(Piece& piece) { return reader_->look(room_, piece); }
 
   // Records, and for losses a line such as "lost: 2 full".
   std::vector<std::string> read_all() {
     std::vector<std::string> all;
     Piece piece;
-    while (true) {
+    for (std::size_t looks = 0; looks < kMost; ++looks) {
       const Look look = this->look(piece);
       if (look == Look::kBroken) all.emplace_back("broken");
       if (look != Look::kPiece && look != Look::kLosses) return all;
@@ -65,6 +84,8 @@ class BasicTestStream {
       split(piece, all);
       reader_->take();
     }
+    all.emplace_back("endless");
+    return all;
   }
 
   bool adds_up() const {
@@ -86,6 +107,8 @@ class BasicTestStream {
   typename P::Memory memory() { return typename P::Memory(data()); }
 
  private:
+  static constexpr std::size_t kMost = 100'000;  // no test has as many records, or pieces
+
   void set(abi::RelayConsumerState state) { consumer_ = static_cast<std::uint32_t>(state); }
 
   static void describe(const Losses& losses, std::vector<std::string>& all) {
@@ -109,7 +132,7 @@ class BasicTestStream {
         at += stride_of(shape_, 0);
       } else {
         abi::RelayRecord record;
-        __builtin_memcpy(&record, at, sizeof record);
+        std::memcpy(&record, at, sizeof record);
         all.emplace_back(at + sizeof record, record.bytes - sizeof record);
         at += round_up_8(record.bytes);
       }

@@ -12,6 +12,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <mutex>
@@ -47,14 +48,23 @@ enum class Site : std::uint8_t {
   kPauseSee,     // is it stopped?
 };
 
+template <typename AnySite>
 struct SiteOrder {
-  Site site;
+  AnySite site;
   std::memory_order order;
 };
 
+template <typename AnySite, std::size_t kSites>
+consteval std::memory_order order_in(const SiteOrder<AnySite> (&orders)[kSites], AnySite site) {
+  for (const auto& row : orders) {
+    if (row.site == site) return row.order;
+  }
+  throw "a site without an order";
+}
+
 // The weakest order that is right: the model check (*_relacy.cc) fails with each of them one step
 // weaker.  The reasons stand where the sites are used.
-inline constexpr SiteOrder kOrders[] = {
+inline constexpr SiteOrder<Site> kOrders[] = {
     {Site::kPublish, std::memory_order_seq_cst},
     {Site::kReadEvent, std::memory_order_seq_cst},
     {Site::kSeeProduced, std::memory_order_acquire},
@@ -78,12 +88,7 @@ inline constexpr SiteOrder kOrders[] = {
     {Site::kPauseSee, std::memory_order_relaxed},
 };
 
-consteval std::memory_order order_of(Site site) {
-  for (const auto& row : kOrders) {
-    if (row.site == site) return row.order;
-  }
-  throw "a site without an order";
-}
+consteval std::memory_order order_of(Site site) { return order_in(kOrders, site); }
 
 // The real thing.  kSite: of this enumeration, or of another module's that has an order_of() too.
 struct Production {
@@ -104,6 +109,10 @@ struct Production {
   template <auto kSite, typename T>
   static T exchange(std::atomic<T>& word, T value) noexcept {
     return word.exchange(value, order_of(kSite));
+  }
+  template <auto kSite, typename T>
+  static T fetch_add(std::atomic<T>& word, T more) noexcept {
+    return word.fetch_add(more, order_of(kSite));
   }
   template <auto kSite, typename T>
   static T fetch_or(std::atomic<T>& word, T bits) noexcept {

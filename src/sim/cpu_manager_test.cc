@@ -10,6 +10,7 @@
 #include <ctime>
 #include <set>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
@@ -121,6 +122,20 @@ TEST(CpuManager, TakesForeignLoadIntoAccount) {
   trial.run(10);
   EXPECT_EQ(trial.pins_since(5), 1U);
   EXPECT_TRUE(trial.intervals().back().balanced);
+}
+
+// One interval's jitter shows in what was used, hardly in what is wanted.
+TEST(CpuManager, SaysWhyUnevenUseIsLeftAlone) {
+  CpuWorld world({.pcpus = 2});
+  for (std::uint32_t i = 0; i < 2; ++i) world.add_guest({{0.4}}, CpuSet::of({i}));
+  CpuTrial trial(world, managed());
+  trial.run(5);
+  EXPECT_THAT(trial.last_plan().notes, ::testing::IsEmpty());
+  world.set_demand(0, 0, {0.45});
+  world.set_demand(1, 0, {0.35});
+  trial.run(1);
+  EXPECT_EQ(trial.pins_since(0), 0U);
+  EXPECT_THAT(trial.last_plan().notes, ::testing::Contains(::testing::HasSubstr("is uneven")));
 }
 
 TEST(CpuManager, ReplacesWhatLostItsProcessor) {

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "sim/memory_trial.h"
+#include "sim/testing_worlds.h"
 
 namespace fairlead::sim {
 namespace {
@@ -21,7 +22,6 @@ namespace {
 using manage::GuestMemoryStatus;
 using manage::kMiB;
 
-constexpr std::uint64_t kGiB = 1024 * kMiB;
 constexpr MemoryLoad kGrow{.shape = MemoryShape::kGrow};
 constexpr MemoryLoad kFree{.shape = MemoryShape::kFree};
 

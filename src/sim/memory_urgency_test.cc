@@ -8,13 +8,12 @@
 #include <gtest/gtest.h>
 
 #include "sim/memory_trial.h"
+#include "sim/testing_worlds.h"
 
 namespace fairlead::sim {
 namespace {
 
 using manage::kMiB;
-
-constexpr std::uint64_t kOneGiB = 1024 * kMiB;
 
 manage::MemorySettings with_pool(std::uint64_t mib) {
   manage::MemorySettings settings;
@@ -38,8 +37,8 @@ MemoryPolicy blind(manage::MemorySettings settings = {}) {
 // A guest of whose programs 1000 MiB lie in swap is wanted again: intervals until it has 100 MiB
 // usable.
 std::uint32_t short_for(const MemoryPolicy& policy, double touch_mib) {
-  MemoryWorld world(16 * kOneGiB);
-  world.add_guest({.swap = 2 * kOneGiB});
+  MemoryWorld world(16 * kGiB);
+  world.add_guest({.swap = 2 * kGiB});
   world.set_load(0, {.shape = MemoryShape::kGrow, .rate = 2000.0 * kMiB, .limit = 1200 * kMiB});
   world.advance(10'000'000'000);
   world.set_load(0, {.shape = MemoryShape::kHold, .touch = touch_mib * kMiB});
@@ -67,8 +66,8 @@ TEST(MemoryUrgency, AGuestThatPagesGetsItsMemorySooner) {
 // One guest's programs use more than it can have, and two others' do not: MiB that it reads back in
 // 240 s.
 double read_back(const MemoryPolicy& policy) {
-  MemoryWorld world(16 * kOneGiB);
-  world.add_guest({.swap = 2 * kOneGiB});
+  MemoryWorld world(16 * kGiB);
+  world.add_guest({.swap = 2 * kGiB});
   world.set_load(0, {.shape = MemoryShape::kGrow,
                      .rate = 50.0 * kMiB,
                      .limit = 600 * kMiB,
@@ -99,7 +98,7 @@ TEST(MemoryUrgency, ScarceMemoryGoesToWhoPages) {
 
 // Beside three that grow: the largest target of a guest that lies, or does not.
 double largest_target(GuestLie lie, std::uint64_t base_mib, std::uint64_t pool_mib) {
-  MemoryWorld world(16 * kOneGiB);
+  MemoryWorld world(16 * kGiB);
   world.add_guest({.base = base_mib * kMiB, .lie = lie});
   for (std::uint32_t g = 1; g < 4; ++g) {
     world.add_guest({});
@@ -130,7 +129,7 @@ TEST(MemoryUrgency, AGuestThatLiesAboutItGainsLittle) {
 // take all of the host's memory but `left_mib`.  The share of the next 30 s for which somebody
 // waits.
 double mean_pressure(const MemoryPolicy& policy, double left_mib) {
-  MemoryWorld world(5 * kOneGiB);
+  MemoryWorld world(5 * kGiB);
   for (std::uint32_t g = 0; g < 4; ++g) {
     world.add_guest({.base = 300 * kMiB});
     world.set_load(g, {.shape = MemoryShape::kSawtooth, .rate = 8.3 * kMiB, .limit = 200 * kMiB});

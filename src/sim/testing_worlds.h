@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many simulated worlds a test looks at: fewer under a sanitizer, which makes each slow.
+// For tests: how many simulated worlds one looks at, fewer under a sanitizer, which makes each
+// slow; and a unit.
 //
 // Thread-safety: constants.
 #pragma once
@@ -17,5 +18,7 @@ constexpr std::uint64_t worlds(std::uint64_t plain, std::uint64_t sanitized) {
 
 // Few worlds make any share of them coarse: there one world more may miss.
 inline constexpr std::uint32_t kSpareWorlds = base::kSanitized ? 1 : 0;
+
+inline constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 
 }  // namespace fairlead::sim

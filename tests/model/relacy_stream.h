@@ -118,6 +118,16 @@ inline Memo memo;
 inline void (*interrupt)(void*) = nullptr;
 inline void* interrupted = nullptr;
 
+// Of one execution: nobody dies or interrupts unless it is said afterwards.
+inline void begin_run(ModelOut& out, void* cells, std::uint64_t first) {
+  memo = {};
+  memo.out = &out;
+  memo.cells = cells;
+  memo.first = first;
+  fuse.thread = ~0u;
+  interrupt = nullptr;
+}
+
 template <bool kOverwrite>
 class ModelMemory {
  public:
