@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::uint64_t kSector = 512;
 
-base::Error open_error(int number, const std::string& path) {
+base::Error cannot_open(int number, const std::string& path) {
   auto error = base::Error::from_errno(number, "open " + path);
   if (number != ENOENT || !path.ends_with(".PID")) return error;
   return std::move(error).advise("PID stands for the number of the client's process: see ls " +
@@ -36,7 +36,7 @@ class InputFile {
     InputFile file;
     file.path_ = path;
     file.fd_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!file.fd_) return base::fail(open_error(errno, path));
+    if (!file.fd_) return base::fail(cannot_open(errno, path));
     struct stat status{};
     if (::fstat(file.fd_.get(), &status) != 0) return base::fail_errno(errno, "stat " + path);
     if (S_ISDIR(status.st_mode)) return base::fail(ErrorKind::kInvalid, path + " is a directory");

@@ -25,14 +25,14 @@ namespace {
 
 constexpr std::size_t kMostThreads = 64;
 constexpr std::uint64_t kCompletions = ~std::uint64_t{0};
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kAlign = 4096;
 
 class PoolEngine final : public Engine {
  public:
   explicit PoolEngine(const EngineConfig& config)
       : config_(config),
         buffers_(static_cast<std::byte*>(
-                     std::aligned_alloc(kPage, std::size_t{config.slots} * config.buffer_bytes)),
+                     std::aligned_alloc(kAlign, std::size_t{config.slots} * config.buffer_bytes)),
                  &std::free) {
     done_.reserve(config.slots);
   }

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "manage/testing_units.h"
+#include "manage/bytes.h"
 
 namespace fairlead::manage {
 namespace {

@@ -12,7 +12,7 @@
 namespace fairlead::manage {
 namespace {
 
-constexpr double kSaturated = 0.95;
+constexpr double kFull = 0.95;
 constexpr double kIdleLoad = 0.10;       // where vCPUs want less on every processor, all stay
 constexpr double kLeastGain = 0.10;      // of the deviation, for a plan to be worth its pins
 constexpr double kSettledGain = 0.50;    // the same, while nothing has changed since the last look
@@ -235,7 +235,7 @@ std::uint32_t CpuManager::State::patience(const CpuPlan& plan, bool settled) con
 bool CpuManager::State::gross(const CpuProblem& problem) const {
   constexpr double kNearlyFull = 0.85;
   const auto [least, most] = std::ranges::minmax(problem.utilisation);
-  return (most >= kSaturated && least < most / 2) || (most >= kNearlyFull && least < most / 4);
+  return (most >= kFull && least < most / 2) || (most >= kNearlyFull && least < most / 4);
 }
 
 void CpuManager::State::freeze(CpuProblem& problem, bool only_homeless) const {

@@ -5,15 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "manage/bytes.h"
+
 namespace fairlead::manage {
 namespace {
-
-constexpr std::int64_t kMost = std::int64_t{1} << 50;
-constexpr std::int64_t kMebi = kMiB;
-
-std::int64_t bytes(std::uint64_t value) {
-  return static_cast<std::int64_t>(std::min(value, static_cast<std::uint64_t>(kMost)));
-}
 
 GuestMemoryStatus status_of(const MemoryEntry& entry, std::uint64_t interval) {
   if (entry.rule.leave_alone) return GuestMemoryStatus::kLeftAlone;
@@ -50,19 +45,19 @@ std::int64_t expected_growth(const MemoryReading& reading, const MemorySettings&
 std::int64_t hidden_need(const MemoryReading& reading, const MemorySettings& settings,
                          double elapsed_s) {
   const std::int64_t short_of =
-      std::max(bytes(settings.headroom_bytes) - reading.usable, std::int64_t{0});
+      std::max(bounded(settings.headroom_bytes) - reading.usable, std::int64_t{0});
   return ahead(reading.paging, reading, settings, elapsed_s, short_of);
 }
 
 void set_limits(const MemorySettings& settings, MemoryEntry& entry) {
   const std::int64_t own_max =
-      bytes(entry.rule.max_bytes > 0 ? entry.rule.max_bytes : settings.max_bytes);
+      bounded(entry.rule.max_bytes > 0 ? entry.rule.max_bytes : settings.max_bytes);
   entry.max = entry.reading.maximum;
   if (own_max > 0) entry.max = std::min(entry.max, own_max);
-  entry.min = std::min(bytes(entry.rule.min_bytes > 0 ? entry.rule.min_bytes : settings.min_bytes),
-                       entry.max);
-  entry.band = std::min(std::max(bytes(settings.dead_band_bytes), entry.reading.size / 50),
-                        std::max(bytes(settings.step_down_bytes), kMebi));
+  entry.min = std::min(
+      bounded(entry.rule.min_bytes > 0 ? entry.rule.min_bytes : settings.min_bytes), entry.max);
+  entry.band = std::min(std::max(bounded(settings.dead_band_bytes), entry.reading.size / 50),
+                        std::max(bounded(settings.step_down_bytes), kMebi));
 }
 
 }  // namespace
@@ -98,8 +93,8 @@ MemoryEntry make_entry(const GuestSample& guest, const MemoryReading& reading, M
   entry.may_grow = !stuck || state.balloon.stuck_shrinking();
   entry.may_shrink = !stuck && interval >= state.foreign_until;
   entry.hidden = hidden_need(reading, settings, elapsed_s);
-  const std::int64_t headroom =
-      bytes(settings.headroom_bytes) + entry.hidden + expected_growth(reading, settings, elapsed_s);
+  const std::int64_t headroom = bounded(settings.headroom_bytes) + entry.hidden +
+                                expected_growth(reading, settings, elapsed_s);
   entry.lean = reading.used + headroom + entry.band;
   entry.want = std::clamp(entry.lean, entry.min, entry.max);
   entry.keep = std::min(reading.size, std::max(entry.least(), entry.min));

@@ -5,15 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "manage/bytes.h"
 #include "manage/memory_guest.h"
 
 namespace fairlead::manage {
 namespace {
 
-using Bytes = std::int64_t;
-
-constexpr Bytes kMebi = kMiB;
-constexpr Bytes kMost = Bytes{1} << 50;
 constexpr Bytes kLeastReserve = 200 * kMebi;
 constexpr std::uint32_t kFirstPatience = 2;  // intervals of too much before a release
 constexpr std::uint32_t kNextPatience = 3;   // after a release that had to be undone; then double
@@ -24,9 +21,6 @@ constexpr double kTold = 0.99;         // seconds until a balloon's size is told
 constexpr double kShortest = 0.01;     // interval
 constexpr std::uint64_t kForeign = 3;  // intervals for which somebody else's size is kept
 
-Bytes bounded(std::uint64_t value) {
-  return static_cast<Bytes>(std::min(value, static_cast<std::uint64_t>(kMost)));
-}
 std::uint64_t unsigned_of(Bytes value) {
   return static_cast<std::uint64_t>(std::max(value, Bytes{0}));
 }
@@ -167,7 +161,7 @@ Pool MemoryManager::State::measure_pool(const HostMemory& host,
                      : std::max(kLeastReserve, bounded(host.total_bytes) / 20);
   pool.known = host.total_bytes > 0 || settings.pool_bytes > 0;
   if (!pool.known) plan.notes.emplace_back("the host's memory is not known: nothing is granted");
-  Bytes host_pool = kMost;
+  Bytes host_pool = kMostBytes;
   if (host.total_bytes > 0) {
     host_pool = available - pool.reserve;
     for (const MemoryEntry& entry : entries) host_pool += entry.reading.resident;

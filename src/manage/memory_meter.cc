@@ -5,11 +5,11 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "manage/bytes.h"
+
 namespace fairlead::manage {
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 50;
-constexpr std::int64_t kMebi = std::int64_t{1} << 20;
 constexpr double kNanos = 1e9;
 constexpr double kHalfLife = 8;       // seconds in which a growth that stopped is half forgotten
 constexpr std::int64_t kGiveUp = 30;  // seconds without a first report: there is no driver
@@ -22,10 +22,6 @@ constexpr std::int64_t kClear = 16 * kMebi;  // one did
 constexpr double kMostLists = 64.0 * kMebi;  // of free pages that nobody counts
 constexpr double kMostPaging = 1024.0 * kMebi;
 constexpr double kPage = 4096;
-
-std::int64_t bounded(std::uint64_t bytes, std::int64_t most) {
-  return static_cast<std::int64_t>(std::min(bytes, static_cast<std::uint64_t>(most)));
-}
 
 // MemAvailable; a kernel before 3.14 has only MemFree, which is less.
 std::optional<std::uint64_t> usable_of(const BalloonSample& balloon) {
@@ -74,8 +70,8 @@ MemoryReading MemoryMeter::read(const Sample& sample, const GuestSample& guest, 
     return reading;
   }
   const BalloonSample& balloon = *guest.memory;
-  reading.maximum = bounded(balloon.maximum_bytes, kMost);
-  reading.size = bounded(balloon.current_bytes, kMost);
+  reading.maximum = bounded(balloon.maximum_bytes);
+  reading.size = bounded(balloon.current_bytes);
   reading.resident = resident_of(balloon, reading.size);
   judge(sample, balloon, seen, reading);
   const bool paused = guest.state != GuestState::kRunning;
@@ -134,7 +130,7 @@ void MemoryMeter::asked(const std::string& uuid, std::int64_t bytes) {
 
 void MemoryMeter::Seen::take(const BalloonSample& balloon, std::int64_t now_size,
                              std::int64_t at_ns) {
-  const std::int64_t usable = bounded(*usable_of(balloon), kMost);
+  const std::int64_t usable = bounded(*usable_of(balloon));
   learn(balloon, now_size);
   if (!known || was_paused) {
     used = static_cast<double>(std::max(now_size - usable, std::int64_t{0}));
@@ -151,7 +147,7 @@ void MemoryMeter::Seen::take(const BalloonSample& balloon, std::int64_t now_size
   const double seconds = std::max(std::clamp(between, dated - 1, dated + 1), 0.25);
   count_paging(balloon, seconds);
   if (follows) {
-    const std::int64_t most = bounded(balloon.maximum_bytes, kMost);
+    const std::int64_t most = bounded(balloon.maximum_bytes);
     estimate(static_cast<double>(std::clamp(*total + gap - usable, std::int64_t{0}, most)), seconds,
              true);
     return;
@@ -168,7 +164,7 @@ void MemoryMeter::Seen::take(const BalloonSample& balloon, std::int64_t now_size
 void MemoryMeter::Seen::learn(const BalloonSample& balloon, std::int64_t now_size) {
   const auto last = total;
   total.reset();
-  if (balloon.available_bytes) total = bounded(*balloon.available_bytes, kMost);
+  if (balloon.available_bytes) total = bounded(*balloon.available_bytes);
   if (!total || !last) {
     follows = false;
     still_for = 0;

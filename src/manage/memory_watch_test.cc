@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
-#include "manage/testing_units.h"
+#include "manage/bytes.h"
 
 namespace fairlead::manage {
 namespace {

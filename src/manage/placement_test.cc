@@ -195,6 +195,37 @@ TEST(Improve, SwapsWhereMovesDoNotHelp) {
   EXPECT_NEAR(spread(loads_after(problem, moves)).deviation, 0, 1e-9);
 }
 
+TEST(Improve, TakesAMoveBeforeASwapThatGainsHardlyMore) {
+  PlacementProblem problem =
+      flat(2);  // two vCPUs of one guest: no plan of fewer moves is looked for
+  problem.items = {item(0.21, 0, 0), item(0.39, 1, 0), item(0.19, 1, 1), item(0.01, 2, 1)};
+  const auto moves = improve(problem, {});
+  ASSERT_EQ(moves.size(), 1U);
+  EXPECT_EQ(moves[0].item, 0U);
+}
+
+TEST(Improve, MakesNoMoveThatCouldAsWellBeLeftOut) {
+  base::Random random(17);
+  const PlacementGoal goal;
+  for (int round = 0; round < 2000; ++round) {
+    const PlacementProblem problem = random_problem(random, 6, 10, true);
+    const auto moves = improve(problem, goal);
+    PlacementState state(problem);
+    for (const Move& move : moves) state.place(move.item, move.to);
+    const double reached = spread(state.loads()).deviation;
+    for (const Move& move : moves) {
+      if (!state.may(move.item, move.from)) continue;
+      const double gain = state.gain_of_move(move.item, move.from);
+      state.place(move.item, move.from);
+      const Spread without = spread(state.loads());
+      EXPECT_TRUE(gain < -goal.least_gain ||
+                  (without.deviation > reached && !good_enough(without, goal)))
+          << "round " << round << ": item " << move.item;
+      state.place(move.item, move.to);
+    }
+  }
+}
+
 TEST(Improve, PlacesTheHomelessFirst) {
   PlacementProblem problem = flat(3);
   problem.items = {item(0.9, 0, 0), item(0.5, 1, kNowhere), item(0.4, 2, kNowhere)};
