@@ -109,6 +109,16 @@ class BasicStreamReader {
   }
   std::uint64_t position() const noexcept { return next_; }
 
+  // Whether look() has something to look at; for those who wait.
+  bool has_more() const noexcept {
+    if (broken_) return false;
+    return P::template load<Site::kSeeCommit>(in_.commit) != next_ ||
+           P::template load<Site::kSeeLost>(in_.lost_full) != told_.full ||
+           P::template load<Site::kSeeLost>(in_.lost_big) != told_.big ||
+           P::template load<Site::kSeeLost>(in_.lost_state) != told_.state ||
+           P::template load<Site::kSeeLost>(in_.lost_nested) > told_.nested;
+  }
+
  private:
   static constexpr int kTries = 16;
 

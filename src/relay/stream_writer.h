@@ -20,11 +20,12 @@ namespace fairlead::relay {
 
 enum class Written : std::uint8_t {
   kDone,
-  kFull,    // lost: no free sub-buffer
-  kTooBig,  // lost: longer than a sub-buffer holds, or not of the size of an item
-  kNobody,  // lost: no consumer is connected
-  kClosed,  // lost: after close()
-  kNested,  // lost: from a signal handler inside a write
+  kFull,      // lost: no free sub-buffer
+  kTooBig,    // lost: longer than a sub-buffer holds, or not of the size of an item
+  kNobody,    // lost: no consumer is connected
+  kClosed,    // lost: after close()
+  kNested,    // lost: from a signal handler inside a write
+  kNoStream,  // lost: more threads write than the channel has streams
 };
 
 template <typename P>

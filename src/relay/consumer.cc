@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/consumer.h"
+
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "relay/presence.h"
+
+namespace fairlead::relay {
+
+using base::ErrorKind;
+
+namespace {
+
+using Reader = BasicStreamReader<Production>;
+
+constexpr std::chrono::milliseconds kLookEvery(1);
+
+}  // namespace
+
+class ConsumerState {
+ public:
+  ConsumerState(shm::Segment segment, base::Fd presence, const ChannelMap& map)
+      : segment_(std::move(segment)),
+        presence_(std::move(presence)),
+        map_(map),
+        room_(map.shape.sub_buffer_bytes) {
+    auto& side = map_.consumer->side;
+    epoch_ = side.epoch.load(std::memory_order_relaxed) + 1;
+    side.epoch.store(epoch_, std::memory_order_relaxed);
+    side.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < map_.shape.streams; ++i) {
+      readers_.emplace_back(map_.stream_shape(i), map_.memory(i), map_.producer->streams[i],
+                            map_.consumer->streams[i]);
+    }
+    given_up_.resize(readers_.size());
+    set(abi::RelayConsumerState::kConnected);
+  }
+  ~ConsumerState() {
+    if (connected_) disconnect();
+  }
+
+  Look read(StreamPiece& piece) noexcept;
+  void take() noexcept {
+    if (found_ != kNothing) readers_[std::exchange(found_, kNothing)].take();
+  }
+  bool anything() const noexcept;
+  base::Result<int> poll_fd();
+  ProducerLife producer() const noexcept;
+  bool ended() const noexcept {
+    const ProducerLife life = producer();  // first: what it wrote before its end is seen then
+    return (life == ProducerLife::kClosed || life == ProducerLife::kDead) && !anything();
+  }
+
+  void disconnect() noexcept {
+    connected_ = false;
+    set(abi::RelayConsumerState::kDisconnected);
+    presence_.reset();
+    timer_.reset();
+  }
+
+  bool connected() const noexcept { return connected_; }
+  const ChannelMap& map() const noexcept { return map_; }
+  const Reader& reader(std::uint32_t stream) const noexcept { return readers_[stream]; }
+  std::uint64_t epoch() const noexcept { return epoch_; }
+  std::uint32_t broken() const noexcept {
+    return static_cast<std::uint32_t>(std::ranges::count(given_up_, true));
+  }
+  std::uint64_t wrong_calls = 0;
+
+ private:
+  static constexpr std::uint32_t kNothing = UINT32_MAX;
+
+  void set(abi::RelayConsumerState state) noexcept {
+    map_.consumer->side.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
+  }
+  void quieten() const noexcept {
+    std::uint64_t times = 0;
+    if (timer_) [[maybe_unused]]
+      const auto ignored = ::read(timer_.get(), &times, sizeof times);
+  }
+
+  shm::Segment segment_;  // empty in somebody else's memory
+  base::Fd presence_;     // likewise
+  ChannelMap map_;
+  std::vector<std::byte> room_;
+  std::vector<Reader> readers_;
+  std::vector<bool> given_up_;
+  base::Fd timer_;
+  std::uint64_t epoch_ = 0;
+  std::uint32_t next_ = 0;
+  std::uint32_t found_ = kNothing;
+  bool connected_ = true;
+};
+
+// One sub-buffer at most of each stream in turn: a fast one does not keep the others waiting.
+Look ConsumerState::read(StreamPiece& piece) noexcept {
+  found_ = kNothing;
+  for (std::size_t tried = 0; tried < readers_.size(); ++tried) {
+    const std::uint32_t stream = next_;
+    next_ = (next_ + 1) % map_.shape.streams;
+    if (given_up_[stream]) continue;
+    const Look look = readers_[stream].look(room_, piece);
+    if (look == Look::kEmpty) continue;
+    piece.stream = stream;
+    if (look == Look::kBroken) {
+      given_up_[stream] = true;
+      return look;
+    }
+    found_ = stream;
+    return look;
+  }
+  quieten();
+  return Look::kEmpty;
+}
+
+bool ConsumerState::anything() const noexcept {
+  for (std::uint32_t i = 0; i < map_.shape.streams; ++i) {
+    if (!given_up_[i] && readers_[i].has_more()) return true;
+  }
+  return false;
+}
+
+base::Result<int> ConsumerState::poll_fd() {
+  if (timer_) return timer_.get();
+  base::Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  const timespec every{0, std::chrono::nanoseconds(kLookEvery).count()};
+  const itimerspec times{every, every};
+  if (!timer || ::timerfd_settime(timer.get(), 0, &times, nullptr) != 0) {
+    return base::fail_errno(errno, "make a timer for a relay's consumer");
+  }
+  timer_ = std::move(timer);
+  return timer_.get();
+}
+
+ProducerLife ConsumerState::producer() const noexcept {
+  // The lock first: who closes says so before he lets go of it.
+  const bool there = !presence_ || is_taken(presence_, Side::kProducer);
+  const auto state = static_cast<abi::RelayProducerState>(
+      map_.producer->side.state.load(std::memory_order_acquire));
+  if (state == abi::RelayProducerState::kClosed) return ProducerLife::kClosed;
+  if (!there) return ProducerLife::kDead;
+  return state == abi::RelayProducerState::kClosing ? ProducerLife::kClosing : ProducerLife::kOpen;
+}
+
+Consumer::Consumer(std::unique_ptr<ConsumerState> state) noexcept : state_(std::move(state)) {}
+Consumer::Consumer(Consumer&& other) noexcept = default;
+Consumer& Consumer::operator=(Consumer&& other) noexcept = default;
+Consumer::~Consumer() = default;
+
+base::Result<Consumer> Consumer::connect(base::Fd memfd, std::uint64_t bytes) {
+  FL_TRY(shm::Segment segment, shm::Segment::attach(std::move(memfd), bytes));
+  FL_TRY(const ChannelMap map, map_channel(segment.data(), segment.size()));
+  FL_TRY(base::Fd presence, take_side(segment.fd(), Side::kConsumer));
+  segment.release_descriptor();  // the mapping is enough
+  return Consumer(std::make_unique<ConsumerState>(std::move(segment), std::move(presence), map));
+}
+
+base::Result<Consumer> Consumer::connect_in(std::byte* at, std::uint64_t bytes) {
+  FL_TRY(const ChannelMap map, map_channel(at, bytes));
+  return Consumer(std::make_unique<ConsumerState>(shm::Segment(), base::Fd(), map));
+}
+
+base::Result<Look> Consumer::read(StreamPiece& piece) {
+  if (state_->connected()) return state_->read(piece);
+  ++state_->wrong_calls;
+  return base::fail(ErrorKind::kClosed, "read a relay channel that was disconnected");
+}
+
+void Consumer::take() noexcept {
+  if (state_->connected()) state_->take();
+}
+
+bool Consumer::wait(std::chrono::nanoseconds timeout) {
+  const auto end = std::chrono::steady_clock::now() + timeout;
+  while (state_->connected()) {
+    if (state_->anything()) return true;
+    if (producer() == ProducerLife::kClosed || producer() == ProducerLife::kDead) return false;
+    const auto left = end - std::chrono::steady_clock::now();
+    if (left <= std::chrono::nanoseconds(0)) return false;
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, kLookEvery));
+  }
+  return false;
+}
+
+base::Result<int> Consumer::poll_fd() {
+  if (state_->connected()) return state_->poll_fd();
+  ++state_->wrong_calls;
+  return base::fail(ErrorKind::kClosed, "poll a relay channel that was disconnected");
+}
+
+base::Status Consumer::disconnect() {
+  if (!state_->connected()) {
+    ++state_->wrong_calls;
+    return base::fail(ErrorKind::kClosed, "this relay channel is disconnected already");
+  }
+  state_->disconnect();
+  return {};
+}
+
+ProducerLife Consumer::producer() const noexcept { return state_->producer(); }
+bool Consumer::ended() const noexcept { return state_->ended(); }
+const abi::RelayShape& Consumer::shape() const noexcept { return state_->map().shape; }
+ChannelId Consumer::id() const noexcept { return state_->map().id(); }
+std::uint64_t Consumer::epoch() const noexcept { return state_->epoch(); }
+std::uint32_t Consumer::broken() const noexcept { return state_->broken(); }
+std::uint64_t Consumer::wrong_calls() const noexcept { return state_->wrong_calls; }
+
+std::uint64_t Consumer::no_stream() const noexcept {
+  return state_->map().producer->side.no_stream.load(std::memory_order_acquire);
+}
+
+Consumer::Sums Consumer::sums(std::uint32_t stream) const noexcept {
+  const auto sums = state_->reader(stream).sums();
+  const auto& in = state_->map().producer->streams[stream];
+  return {
+      in.attempts.load(std::memory_order_acquire) + in.lost_nested.load(std::memory_order_acquire),
+      sums.delivered, sums.lost, sums.overwritten, sums.corrupt};
+}
+
+}  // namespace fairlead::relay

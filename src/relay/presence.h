@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is at a channel, told by the kernel: each side locks a byte of the memory's own inode through
+// a file description of its own.  The lock ends with the last process that has the description,
+// however it ends; no heartbeat, and no process number that somebody else may have by now.
+//
+// Thread-safety: none.  Ownership: the caller holds the side by the descriptor.
+// Source: fcntl(2), "Open file description locks".
+#pragma once
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace fairlead::relay {
+
+enum class Side : int { kProducer = 0, kConsumer = 1 };  // also the byte that it locks
+
+// Becomes this side, until the result is closed.  A description that is also mapped would keep its
+// lock until it is unmapped, in a forked child too: so it is one of its own.  kBusy if somebody
+// else is this side.
+base::Result<base::Fd> take_side(int memory, Side side);
+
+// Whether anybody is this side, as seen by who is the other one, with the result of take_side().
+bool is_taken(const base::Fd& own, Side side) noexcept;
+
+}  // namespace fairlead::relay

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "relay/producer.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "relay/presence.h"
+
+namespace fairlead::relay {
+
+using base::ErrorKind;
+
+namespace {
+
+using Writer = BasicStreamWriter<Production>;
+
+// A stream and who has it.  The writer keeps its place when the next thread takes over.
+struct Slot {
+  Slot(const ChannelMap& map, std::uint32_t stream, bool keep)
+      : writer(map.stream_shape(stream), map.memory(stream), map.producer->streams[stream],
+               map.consumer->streams[stream], map.consumer->side.state, keep) {}
+
+  Writer writer;
+  std::atomic<bool> taken{false};
+};
+
+std::atomic<std::uint32_t> forks{0};  // that led to this process
+
+}  // namespace
+
+class ProducerState {
+ public:
+  ProducerState(shm::Segment segment, base::Fd presence, const ChannelMap& map, bool keep,
+                pthread_key_t key)
+      : segment_(std::move(segment)), presence_(std::move(presence)), map_(map), key_(key) {
+    for (std::uint32_t i = 0; i < map_.shape.streams; ++i) slots_.emplace_back(map_, i, keep);
+    map_.producer->side.pid = static_cast<std::uint32_t>(::getpid());
+    set(abi::RelayProducerState::kOpen);
+  }
+
+  static base::Result<std::unique_ptr<ProducerState>> make(shm::Segment segment, base::Fd presence,
+                                                           const ChannelMap& map, bool keep);
+  ~ProducerState();
+
+  // Of this thread; nullptr if there is none left.
+  Writer* writer() noexcept {
+    auto* slot = static_cast<Slot*>(::pthread_getspecific(key_));
+    if (slot == nullptr) [[unlikely]]
+      slot = claim();
+    return slot == nullptr ? nullptr : &slot->writer;
+  }
+
+  bool of_this_process() const noexcept { return forks_ == forks.load(std::memory_order_relaxed); }
+
+  // Under TCG a guest's threads take turns on one processor, and no other side adds to it.
+  void count_no_stream() noexcept {
+    map_.producer->side.no_stream.fetch_add(1, std::memory_order_release);
+  }
+
+  bool close(std::chrono::nanoseconds drain);
+  bool closed() const noexcept { return closed_; }
+  bool connected() const noexcept {
+    return map_.consumer->side.state.load(std::memory_order_relaxed) ==
+           static_cast<std::uint32_t>(abi::RelayConsumerState::kConnected);
+  }
+
+  int fd() const noexcept { return segment_.fd(); }
+  const ChannelMap& map() const noexcept { return map_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+  std::uint64_t closed_again = 0;
+
+ private:
+  friend class Living;
+
+  Slot* claim() noexcept;
+  void let_go() noexcept {
+    segment_.release_descriptor();
+    presence_.reset();
+  }
+  bool drained() const noexcept;
+  void set(abi::RelayProducerState state) noexcept {
+    map_.producer->side.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
+  }
+
+  shm::Segment segment_;  // empty in somebody else's memory
+  base::Fd presence_;     // likewise
+  ChannelMap map_;
+  pthread_key_t key_;
+  std::deque<Slot> slots_;
+  const std::uint32_t forks_ = forks.load(std::memory_order_relaxed);
+  const std::uint64_t bytes_ =
+      3 * abi::kRelayPageBytes + map_.stream_shape(0).capacity() * map_.shape.streams;
+  bool closed_ = false;
+};
+
+// The producers of this process: a thread that ends gives its stream back only to one that is
+// still there, and a child gives up the descriptors that would keep its parent's locks alive.
+class Living {
+ public:
+  static Living& all() {
+    static auto* const living = new Living;  // for threads that end after main()
+    return *living;
+  }
+
+  void add(ProducerState* state) {
+    const std::scoped_lock lock(mutex_);
+    states_.push_back(state);
+  }
+  void remove(ProducerState* state) {
+    const std::scoped_lock lock(mutex_);
+    std::erase(states_, state);
+  }
+
+  // A thread's end, by pthread_key_create().
+  static void give_back(void* slot) {
+    Living& living = all();
+    const std::scoped_lock lock(living.mutex_);
+    for (const ProducerState* state : living.states_) {
+      for (const Slot& one : state->slots_) {
+        if (&one == slot) static_cast<Slot*>(slot)->taken.store(false, std::memory_order_release);
+      }
+    }
+  }
+
+ private:
+  Living() {
+    ::pthread_atfork([] { all().mutex_.lock(); }, [] { all().mutex_.unlock(); },
+                     [] {
+                       forks.fetch_add(1, std::memory_order_relaxed);
+                       for (ProducerState* state : all().states_) {
+                         state->let_go();
+                       }
+                       all().mutex_.unlock();
+                     });
+  }
+
+  std::mutex mutex_;
+  std::vector<ProducerState*> states_;
+};
+
+base::Result<std::unique_ptr<ProducerState>> ProducerState::make(shm::Segment segment,
+                                                                 base::Fd presence,
+                                                                 const ChannelMap& map, bool keep) {
+  pthread_key_t key{};
+  if (const int number = ::pthread_key_create(&key, Living::give_back); number != 0) {
+    return base::fail_errno(number, "give each thread a stream of a relay channel");
+  }
+  auto state =
+      std::make_unique<ProducerState>(std::move(segment), std::move(presence), map, keep, key);
+  Living::all().add(state.get());
+  return state;
+}
+
+ProducerState::~ProducerState() {
+  Living::all().remove(this);
+  if (of_this_process() && !closed_) close({});
+  ::pthread_key_delete(key_);
+}
+
+Slot* ProducerState::claim() noexcept {
+  for (Slot& slot : slots_) {
+    bool taken = false;
+    if (!slot.taken.compare_exchange_strong(taken, true, std::memory_order_acquire)) continue;
+    if (::pthread_setspecific(key_, &slot) == 0) return &slot;
+    slot.taken.store(false, std::memory_order_release);
+    return nullptr;
+  }
+  return nullptr;
+}
+
+// A consumer that claims to have read more than there is has itself to blame.
+bool ProducerState::drained() const noexcept {
+  for (std::uint32_t i = 0; i < map_.shape.streams; ++i) {
+    const auto commit = map_.producer->streams[i].commit.load(std::memory_order_acquire);
+    if (map_.consumer->streams[i].consumed.load(std::memory_order_acquire) != commit) return false;
+  }
+  return true;
+}
+
+bool ProducerState::close(std::chrono::nanoseconds drain) {
+  constexpr std::chrono::milliseconds kStep(1);
+  closed_ = true;
+  set(abi::RelayProducerState::kClosing);
+  for (Slot& slot : slots_) slot.writer.close();
+  const auto end = std::chrono::steady_clock::now() + drain;
+  bool all_read = drained();
+  while (!all_read && connected() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(kStep);
+    all_read = drained();
+  }
+  set(abi::RelayProducerState::kClosed);
+  let_go();  // the mapping stays for who still writes
+  return all_read;
+}
+
+Producer::Producer(std::unique_ptr<ProducerState> state) noexcept : state_(std::move(state)) {}
+Producer::Producer(Producer&& other) noexcept = default;
+Producer& Producer::operator=(Producer&& other) noexcept = default;
+Producer::~Producer() = default;
+
+base::Result<Producer> Producer::open(const ChannelOptions& options) {
+  FL_TRY(shm::Segment segment, create_channel(options));
+  FL_TRY(base::Fd presence, take_side(segment.fd(), Side::kProducer));
+  FL_TRY(const ChannelMap map, map_channel(segment.data(), segment.size()));
+  FL_TRY(auto state,
+         ProducerState::make(std::move(segment), std::move(presence), map, options.keep));
+  return Producer(std::move(state));
+}
+
+base::Result<Producer> Producer::open_in(std::byte* at, std::uint64_t bytes,
+                                         const ChannelOptions& options) {
+  FL_TRY(const ChannelMap map, lay_out_channel(at, bytes, options));
+  FL_TRY(auto state, ProducerState::make({}, {}, map, options.keep));
+  return Producer(std::move(state));
+}
+
+Written Producer::write(std::uint16_t type, std::uint64_t stamp, const void* payload,
+                        std::size_t bytes) noexcept {
+  if (!state_->of_this_process()) [[unlikely]]
+    return Written::kClosed;
+  Writer* const writer = state_->writer();
+  if (writer == nullptr) [[unlikely]] {
+    state_->count_no_stream();
+    return Written::kNoStream;
+  }
+  return writer->write(type, stamp, payload, bytes);
+}
+
+base::Result<bool> Producer::close(std::chrono::nanoseconds drain) {
+  if (state_->closed()) {
+    ++state_->closed_again;
+    return base::fail(ErrorKind::kClosed, "this relay channel is closed already");
+  }
+  return state_->close(drain);
+}
+
+int Producer::fd() const noexcept { return state_->fd(); }
+std::uint64_t Producer::bytes() const noexcept { return state_->bytes(); }
+ChannelId Producer::id() const noexcept { return state_->map().id(); }
+bool Producer::connected() const noexcept { return state_->connected(); }
+std::uint64_t Producer::closed_again() const noexcept { return state_->closed_again; }
+
+}  // namespace fairlead::relay

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Producer: one end of a channel.  Opens it, writes records from any number of threads, closes it.
+//
+//     auto producer = Producer::open({.streams = 4});
+//     hand_over(producer->fd());                       // to who is to be the consumer
+//     producer->write(kMyType, &event, sizeof event);  // whatever becomes of it: no wait
+//     producer->close(std::chrono::milliseconds(100)); // the consumer may read so much longer
+//
+// Each thread that writes has a stream of its own, from its first record until it ends; then the
+// next thread may have it.  Threads beyond the streams lose what they write (kNoStream, counted).
+// After fork() the child has no part in it: what it writes goes nowhere and is not counted.
+//
+// Thread-safety: write() from any thread, and from signal handlers of a thread that has written
+// before.  close() from one; the destructor when nobody writes any more.
+// Ownership: owns the memory; a consumer maps it for itself.
+// Never blocks, allocates or calls the system in write(), but for a thread's first.
+// Errors: open(): kInvalid for the options, kLimit and others from the system.  close(): kClosed
+// the second time.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/result.h"
+#include "relay/channel_segment.h"
+#include "relay/stream_writer.h"
+
+namespace fairlead::relay {
+
+class ProducerState;
+
+class Producer {
+ public:
+  static base::Result<Producer> open(const ChannelOptions& options);
+
+  // In memory of somebody else's, as a card's, which must outlive it and be zero.  There is nobody
+  // whom a kernel could ask for: the consumer knows of its end what close() says, and no more.
+  static base::Result<Producer> open_in(std::byte* at, std::uint64_t bytes,
+                                        const ChannelOptions& options);
+
+  Producer(Producer&& other) noexcept;
+  Producer& operator=(Producer&& other) noexcept;
+  ~Producer();  // closes, without waiting
+
+  Written write(std::uint16_t type, const void* payload, std::size_t bytes) noexcept {
+    return write(type, stamp(), payload, bytes);
+  }
+  Written write(std::uint16_t type, std::uint64_t stamp, const void* payload,
+                std::size_t bytes) noexcept;
+
+  // Nothing more is written; waits until a connected consumer has read all, at most for `drain`.
+  // True if it has.
+  base::Result<bool> close(std::chrono::nanoseconds drain);
+
+  int fd() const noexcept;  // -1 for open_in(), and after close()
+  std::uint64_t bytes() const noexcept;
+  ChannelId id() const noexcept;
+  bool connected() const noexcept;
+  std::uint64_t closed_again() const noexcept;  // calls of close() after the first
+
+ private:
+  explicit Producer(std::unique_ptr<ProducerState> state) noexcept;
+
+  std::unique_ptr<ProducerState> state_;
+};
+
+}  // namespace fairlead::relay
