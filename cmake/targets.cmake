@@ -83,6 +83,7 @@ function(fl_library name folder)
   endforeach()
   target_link_libraries(fl_${name} ${scope} ${FL_LINK_${name}})
   # Each header compiles alone: `cmake --build … --target all_verify_interface_header_sets`.
+  fl_not_first_included(headers)
   target_sources(fl_${name} ${scope} FILE_SET HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}/src
                  ${CMAKE_SOURCE_DIR}/include FILES ${headers})
   set_target_properties(fl_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
@@ -110,6 +111,21 @@ function(fl_library name folder)
       endif()
     endforeach()
   endif()
+endfunction()
+
+# Leaves out of a list of headers those that x.cc includes first: that shows it already.
+function(fl_not_first_included list)
+  foreach(header IN LISTS ${list})
+    string(REGEX REPLACE "\\.h$" ".cc" source ${header})
+    if(EXISTS ${source})
+      file(STRINGS ${source} first REGEX "^#include" LIMIT_COUNT 1)
+      string(REGEX REPLACE "^#include \"(.*)\"$" "\\1" first "${first}")
+      if(first AND header MATCHES "/src/${first}$")
+        list(REMOVE_ITEM ${list} ${header})
+      endif()
+    endif()
+  endforeach()
+  set(${list} ${${list}} PARENT_SCOPE)
 endfunction()
 
 # One program for each kind of x_test.cc that the module has.
