@@ -116,6 +116,18 @@ class Managers(House):
             with open(self.masks, encoding="utf-8") as file:
                 self.assertEqual(file.read(), text)
 
+    def test_two_signals_at_one_moment_are_one(self):
+        for program, words in (("fairlead-monitor", ["vcpu"]), ("fairlead-monitor", ["memory"]),
+                               ("fairlead-vcpu", []), ("fairlead-memory", [])):
+            with self.subTest(program=program, words=words):
+                process = self.spawn(program, *words, "0.1", *HERE)
+                self.assertNotEqual(process.stdout.readline(), "")
+                # As timeout(1): to the process, then to its group, of which it is the only one.
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate(timeout=20)
+                self.assertEqual((process.returncode, said), (0, ""))
+
     def test_a_second_manager_of_a_kind_is_told_of_the_first(self):
         managers = {program: self.running(program) for program in MANAGERS}  # both at once
         for program, manager in managers.items():
