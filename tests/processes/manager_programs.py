@@ -25,7 +25,7 @@ class Managers(House):
             self.assertIn(hint, result.stderr)
 
     def lock(self, program):
-        return os.path.join(self.runtime, program.removeprefix("fairlead-") + ".lock")
+        return os.path.join(self.runtime, f"manager@{program.removeprefix('fairlead-')}.lock")
 
     @property
     def masks(self):
