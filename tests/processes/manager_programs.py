@@ -71,6 +71,21 @@ class Managers(House):
         for verb in ("vcpu", "memory"):
             self.refused(USAGE, DIFFERENT_HOST, "fairlead-monitor", verb, *ELSEWHERE)
 
+    def test_a_rule_without_a_processor_is_told_once(self):
+        with open(self.path("rules"), "w", encoding="ascii") as file:
+            file.write('[guest."test"]\npcpus = "4000"\n')
+        done = self.run_program("fairlead-vcpu", "0.1", "--once", "--config", self.path("rules"),
+                                *HERE)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stderr,
+                         "fairlead-vcpu: [guest.'test'] pcpus = \"4000\": none of them is managed "
+                         "and online, so the guest is left as it is\n")
+
+    def test_guests_are_told_by_their_names(self):
+        said = self.ok("fairlead-memory", "0.1", "--once", "--explain", *HERE)
+        self.assertIn("test: is to report every 1 s", said)
+        self.assertNotIn("6695eb01", said)
+
     def test_what_has_no_meaning_beside_restore_is_refused(self):
         self.write_masks(self.of_test())
         for words in (["1"], ["--once"], ["--replay", "/dev/null"], ["--record", "x"],
