@@ -71,6 +71,25 @@ class Managers(House):
         for verb in ("vcpu", "memory"):
             self.refused(USAGE, DIFFERENT_HOST, "fairlead-monitor", verb, *ELSEWHERE)
 
+    def test_an_empty_uri_is_a_wrong_command_line(self):
+        for program in MANAGERS:
+            self.refused(USAGE, "--uri: it is empty", program, "1", "--uri", "")
+        self.refused(USAGE, "--uri: it is empty", "fairlead-vcpu", "--restore", "--uri", "")
+        for verb in ("vcpu", "memory"):
+            self.refused(USAGE, "--uri: it is empty", "fairlead-monitor", verb, "--uri", "")
+        for verb in ("up", "ls", "down", "libvirtd"):
+            self.refused(USAGE, "--uri: it is empty", "fairlead-lab", verb, "--uri", "")
+
+    def test_what_no_lab_can_be_is_a_wrong_command_line(self):
+        for words in (["--pin", "9999"], ["--pin", "0,0"], ["--pin", "x"], ["--name", "../x"],
+                      ["--name", ""], ["--memory", "999", "--max", "99"]):
+            self.refused(USAGE, words[0], "fairlead-lab", "up", *words)
+        for folder in ('a"b', "a\nb", "a\\b", "l" * 90):
+            for more in ([], ["--stop"]):
+                self.refused(USAGE, "--private: ", "fairlead-lab", "libvirtd", "--private",
+                             self.path(folder), *more)
+        self.assertEqual(os.listdir(self.folder), [])
+
     def test_a_rule_without_a_processor_is_told_once(self):
         with open(self.path("rules"), "w", encoding="ascii") as file:
             file.write('[guest."test"]\npcpus = "4000"\n')
