@@ -286,8 +286,11 @@ base::Status Lab::up(const UpOptions& options, const Image& image, const OnStep&
     const auto index = static_cast<std::uint32_t>(started.size());
     on_step(fmt::format("starting {}{}", options.prefix, index + 1));
     auto domain = state_->start(options, image, index);
-    if (domain) started.push_back(*std::move(domain));
-    if (!domain) status = base::fail(std::move(domain).error());
+    if (domain) {
+      started.push_back(*std::move(domain));
+    } else {
+      status = base::fail(std::move(domain).error());
+    }
   }
   if (status && started.size() == options.count) status = state_->await(started, options, on_step);
   if (!stopped_within(options.stop_fd, 0)) return status;
