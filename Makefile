@@ -21,7 +21,7 @@ lint: ; @scripts/lint           ## format, clang-tidy, shellcheck, layers
 install: all                    ## install into PREFIX (/usr/local)
 	@cmake --install build/release $(if $(PREFIX),--prefix "$(PREFIX)")
 
-clean:                          ## remove what was built, demo-out/ and fuzz-out/ without findings
+clean:                          ## remove what was built or written here, but no findings
 	@scripts/clean
 
 help:                           ## this text

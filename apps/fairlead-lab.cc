@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include "base/terminal.h"
 #include "base/text_table.h"
 #include "base/units.h"
+#include "daemon/end_watch.h"
 #include "daemon/runtime_dir.h"
 #include "guest/accel.h"
 #include "guest/lab.h"
@@ -34,9 +36,14 @@ constexpr const char* kProgram = "fairlead-lab";
 constexpr std::int64_t kCommandNs = 10 * base::kNanosPerSecond;
 constexpr std::int64_t kBootNs = 60 * base::kNanosPerSecond;  // and as much again for four guests
 
+std::string default_uri() {
+  const char* const named = std::getenv("LIBVIRT_DEFAULT_URI");
+  return named != nullptr && *named != '\0' ? named : "qemu:///system";
+}
+
 struct LabCommand {
   guest::UpOptions up;
-  std::string uri;
+  std::string uri = default_uri();
   std::string output = "text";
   std::string accel = "auto";
   std::string pins;
@@ -53,12 +60,6 @@ void show_step(std::string_view step) {
   if (base::is_terminal(2)) std::fprintf(stderr, "%s\n", std::string(step).c_str());
 }
 
-std::string uri_of(const LabCommand& command) {
-  if (!command.uri.empty()) return command.uri;
-  const char* const named = std::getenv("LIBVIRT_DEFAULT_URI");
-  return named != nullptr && *named != '\0' ? named : "qemu:///system";
-}
-
 base::Result<std::string> runtime_folder(const char* name) {
   FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
   return folder.path() + "/" + name;
@@ -66,7 +67,7 @@ base::Result<std::string> runtime_folder(const char* name) {
 
 base::Result<guest::Lab> open_lab(const LabCommand& command) {
   guest::LabOptions options;
-  options.uri = uri_of(command);
+  options.uri = command.uri;
   FL_TRY(options.folder, runtime_folder("lab"));
   return guest::Lab::open(std::move(options));
 }
@@ -99,36 +100,79 @@ base::Result<std::string> disk_file(const std::string& cache) {
   return path;
 }
 
-base::Status up(const LabCommand& command) {
-  guest::UpOptions options = command.up;
-  FL_TRY_STATUS(guest::check_prefix(options.prefix));
+// What is wrong with a command line, beyond single options.
+base::Status check(const LabCommand& command) {
+  if (command.uri.empty()) return base::fail(ErrorKind::kInvalid, "--uri: it is empty");
+  if (command.private_folder.empty()) return {};
+  auto folder =
+      guest::Libvirtd::check_folder(std::filesystem::absolute(command.private_folder).string());
+  if (!folder) return base::fail(std::move(folder).error().at("--private"));
+  return {};
+}
+
+base::Status check_up(LabCommand& command) {
+  guest::UpOptions& options = command.up;
+  if (auto prefix = guest::check_prefix(options.prefix); !prefix) {
+    return base::fail(std::move(prefix).error().at("--name"));
+  }
   if (options.memory_mib > options.max_mib) {
     return base::fail(ErrorKind::kInvalid, "--memory is more than --max");
   }
-  if (!command.pins.empty()) {
-    const auto online = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
-    auto pins = guest::parse_pins(command.pins, options.count, online);
-    if (!pins) return base::fail(std::move(pins).error().at("--pin"));
-    options.pins = *std::move(pins);
-  }
+  if (command.pins.empty()) return {};
+  const auto online = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+  auto pins = guest::parse_pins(command.pins, options.count, online);
+  if (!pins) return base::fail(std::move(pins).error().at("--pin"));
+  options.pins = *std::move(pins);
+  return {};
+}
+
+// SIGTERM and SIGINT from here on end what was started.  Ending 64 guests takes a while.
+constexpr std::int64_t kUndoNs = 60 * base::kNanosPerSecond;
+
+base::Status start_guests(const LabCommand& command, guest::UpOptions options,
+                          const guest::Image& image, const daemon::EndWatch& end) {
   FL_TRY(auto lab, open_lab(command));
-  FL_TRY(const auto lock, guest::PackageLock::load(command.lock));
-  guest::ImageOptions image_options;
-  image_options.on_step = show_step;
-  FL_TRY(image_options.cache, guest::cache_folder());
-  FL_TRY(image_options.agent, guest::find_agent());
-  FL_TRY(const auto image, guest::build_image(guest::ImageKind::kQemu, lock, image_options));
-  FL_TRY(options.accel, accel_of(command, image, image_options.cache));
-  if (command.disk) {
-    FL_TRY(options.disk, disk_file(image_options.cache));
-  }
   options.timeout_ns = kBootNs * (1 + options.count / 4);
+  options.stop_fd = end.fd();
   const std::int64_t start = base::monotonic_ns();
   FL_TRY_STATUS(lab.up(options, image, show_step));
   if (command.output == "json")
     return std::puts(with_member("guests", options.count).c_str()), base::Status();
   fmt::print("{} guests up in {}\n", options.count, base::format_ns(base::monotonic_ns() - start));
   return {};
+}
+
+base::Result<guest::Image> prepare(const LabCommand& command, guest::UpOptions& options) {
+  FL_TRY_STATUS(guest::libvirt_answers(command.uri));
+  FL_TRY(const auto lock, guest::PackageLock::load(command.lock));
+  guest::ImageOptions image_options;
+  image_options.on_step = show_step;
+  FL_TRY(image_options.cache, guest::cache_folder());
+  FL_TRY(image_options.agent, guest::find_agent());
+  FL_TRY(auto image, guest::build_image(guest::ImageKind::kQemu, lock, image_options));
+  FL_TRY(options.accel, accel_of(command, image, image_options.cache));
+  if (command.disk) {
+    FL_TRY(options.disk, disk_file(image_options.cache));
+  }
+  return image;
+}
+
+// Exit code; as a shell has it, if a signal ended it.
+int up(LabCommand& command) {
+  if (const auto good = check_up(command); !good) {
+    return apps::fail_usage(kProgram, good.error().message());
+  }
+  const auto image = prepare(command, command.up);
+  if (!image) return apps::fail(kProgram, image.error());
+  // Before libvirt has threads, of which one could take the signal.
+  const auto end = daemon::EndWatch::start(kProgram, kUndoNs);
+  if (!end) return apps::fail(kProgram, end.error());
+  const auto status = start_guests(command, command.up, *image, **end);
+  if (status) return apps::kDone;
+  if (!(*end)->asked()) return apps::fail(kProgram, status.error());
+  const int number = (*end)->number();
+  apps::fail(kProgram, base::Error(status.error()).at(number == SIGINT ? "SIGINT" : "SIGTERM"));
+  return 128 + number;
 }
 
 void add_json(base::JsonWriter& json, const guest::LabGuest& one) {
@@ -220,9 +264,8 @@ base::Status load(const LabCommand& command) {
 // virsh does it well: a terminal in raw mode, ^] to leave.
 base::Status console(const LabCommand& command) {
   FL_TRY(const auto guests, chosen(command));
-  const std::string uri = uri_of(command);
   std::fprintf(stderr, "press Enter for a shell\n");
-  ::execlp("virsh", "virsh", "-c", uri.c_str(), "console", guests.front().name.c_str(),
+  ::execlp("virsh", "virsh", "-c", command.uri.c_str(), "console", guests.front().name.c_str(),
            static_cast<char*>(nullptr));
   return base::fail_errno(errno, "run virsh (apt-get install libvirt-clients)");
 }
@@ -327,8 +370,11 @@ int main(int argc, char** argv) {
   for (auto* verb : app.get_subcommands({})) verb->fallthrough();
   app.require_subcommand(1);
   return apps::run(app, argc, argv, [&] {
-    const auto status = up_verb->parsed()        ? up(command)
-                        : ls_verb->parsed()      ? ls(command)
+    if (const auto good = check(command); !good) {
+      return apps::fail_usage(kProgram, good.error().message());
+    }
+    if (up_verb->parsed()) return up(command);
+    const auto status = ls_verb->parsed()        ? ls(command)
                         : load_verb->parsed()    ? load(command)
                         : console_verb->parsed() ? console(command)
                         : down_verb->parsed()    ? down(command)

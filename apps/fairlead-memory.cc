@@ -2,6 +2,7 @@
 //
 // fairlead memory: moves memory among guests before they starve, and never the host's reserve
 // (document 001, "Memory Coordinator").
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -58,7 +59,7 @@ class MemoryProgram final : public apps::ManagerProgram {
     for (const std::string& uuid : plan_.want_stats) {
       actions.push_back({
           .text = fmt::format("{} reports every {} s", uuid, period_s_),
-          .line = fmt::format("{}: is to report every {} s", uuid, period_s_),
+          .line = fmt::format("{}: is to report every {} s", name_of(uuid), period_s_),
           .apply = [uuid, period = period_s_](
                        manage::Hypervisor& to) { return to.set_stats_period(uuid, period); },
           .guest = uuid,
@@ -133,6 +134,12 @@ class MemoryProgram final : public apps::ManagerProgram {
   }
 
  private:
+  // Of a guest in the last decision.
+  std::string name_of(const std::string& uuid) const {
+    const auto guest = std::ranges::find(plan_.guests, uuid, &manage::GuestMemoryView::uuid);
+    return guest == plan_.guests.end() ? uuid : guest->name;
+  }
+
   static std::string text_of(const manage::MemoryTarget& target) {
     return fmt::format("{} {} -> {}", target.uuid, target.from_bytes, target.to_bytes);
   }

@@ -209,11 +209,14 @@ int main(int argc, char** argv) {
     if (!pcpus.empty()) settings.pcpus = *manage::CpuSet::parse(pcpus);
     if (print) return std::fputs(apps::print_config(settings).c_str(), stdout), apps::kDone;
     if (put_back) return options.dry_run ? preview(options) : restore(options);
-    if (options.replay.empty() && !settings.pcpus.empty()) {
+    if (options.replay.empty() && !(settings.pcpus.empty() && settings.rules.empty())) {
       const auto online = virt::HostFiles().processors();
       if (!online) return apps::fail(kProgram, online.error());
       if (const auto checked = apps::check_settings(settings, *online); !checked) {
         return apps::fail_usage(kProgram, checked.error().message());
+      }
+      for (const std::string& rule : apps::idle_rules(settings, *online)) {
+        std::fprintf(stderr, "%s: %s\n", kProgram, rule.c_str());
       }
     }
     return manage_vcpus(options, settings);

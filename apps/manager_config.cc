@@ -284,6 +284,23 @@ base::Status check_settings(const manage::CpuSettings& settings,
   return refuse(fmt::format("none of the processors {} is online", settings.pcpus.text()));
 }
 
+std::vector<std::string> idle_rules(const manage::CpuSettings& settings,
+                                    const std::vector<manage::PcpuSample>& online) {
+  manage::CpuSet managed;
+  for (const auto& pcpu : online) {
+    if (settings.pcpus.empty() || settings.pcpus.contains(pcpu.cpu)) managed.add(pcpu.cpu);
+  }
+  std::vector<std::string> idle;
+  for (const auto& [guest, rule] : settings.rules) {
+    if (rule.leave_alone || rule.allowed.empty() || !(rule.allowed & managed).empty()) continue;
+    idle.push_back(
+        fmt::format("{} pcpus = \"{}\": none of them is managed and online, so the guest "
+                    "is left as it is",
+                    section_of(guest), rule.allowed.text()));
+  }
+  return idle;
+}
+
 std::string print_config(const manage::CpuSettings& s) {
   std::string text = "[vcpu]\n";
   if (!s.pcpus.empty()) text += fmt::format("pcpus = \"{}\"\n", s.pcpus.text());

@@ -52,6 +52,11 @@ base::Status check_settings(const manage::MemorySettings& settings);
 base::Status check_settings(const manage::CpuSettings& settings,
                             const std::vector<manage::PcpuSample>& online);
 
+// Rules that can have no effect on this host, a line each: whose processors are none of those that
+// are online and managed.
+std::vector<std::string> idle_rules(const manage::CpuSettings& settings,
+                                    const std::vector<manage::PcpuSample>& online);
+
 // A file that gives exactly these settings.
 std::string print_config(const manage::CpuSettings& settings);
 std::string print_config(const manage::MemorySettings& settings);

@@ -135,6 +135,22 @@ TEST(ManagerConfig, NoMessageSteersATerminal) {
             "x.toml line 2: pcpus: '?[2J' is no list of processors like 0-3,8");
 }
 
+TEST(ManagerConfig, ARuleWithoutAProcessorIsIdle) {
+  CpuSettings settings;
+  const std::vector<manage::PcpuSample> online = {{.cpu = 0}, {.cpu = 1}};
+  settings.rules["all"].leave_alone = false;
+  settings.rules["good"].allowed = manage::CpuSet::of({1, 99});
+  EXPECT_TRUE(idle_rules(settings, online).empty());
+  settings.rules["bad\n"].allowed = manage::CpuSet::of({98, 99});
+  settings.rules["left"] = {.leave_alone = true, .allowed = manage::CpuSet::of({99})};
+  EXPECT_EQ(
+      idle_rules(settings, online),
+      std::vector<std::string>{"[guest.'bad?'] pcpus = \"98-99\": none of them is managed and "
+                               "online, so the guest is left as it is"});
+  settings.pcpus = manage::CpuSet::of({0});
+  EXPECT_EQ(idle_rules(settings, online).size(), 2U) << "1 is not managed";
+}
+
 template <typename... Settings>
 std::string contradiction(const Settings&... settings) {
   const auto checked = check_settings(settings...);

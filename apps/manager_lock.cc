@@ -19,7 +19,7 @@ base::Error held(const std::string& path) {
 
 base::Result<daemon::LockFile> take_manager_lock(const std::string& kind) {
   FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
-  const std::string path = folder.path() + "/" + kind + ".lock";
+  const std::string path = folder.path() + "/manager@" + kind + ".lock";
   auto lock = daemon::LockFile::take(path);
   if (!lock && lock.error().kind() == base::ErrorKind::kBusy) return base::fail(held(path));
   return lock;

@@ -2,6 +2,7 @@
 //
 // The lock of a manager that acts: one process of a kind ("vcpu", "memory") in a runtime folder.
 // Two would undo each other's work, and each would overwrite what the other wrote down.
+// Its file is manager@KIND.lock: no service can be called so.
 //
 // Thread-safety: as daemon::LockFile.  Errors: kBusy says which process has it.
 #pragma once

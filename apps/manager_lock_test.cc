@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include "daemon/runtime_dir.h"
+
 namespace fairlead::apps {
 namespace {
 
@@ -42,6 +44,15 @@ TEST_F(ManagerLock, TheTwoKindsDoNotHinderEachOther) {
   EXPECT_TRUE(vcpu && memory);
 }
 
+TEST_F(ManagerLock, AServiceOfThatNameHasAnotherOne) {
+  const auto manager = take_manager_lock("vcpu");
+  ASSERT_TRUE(manager);
+  const auto folder = daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe);
+  ASSERT_TRUE(folder);
+  EXPECT_TRUE(daemon::LockFile::take(folder->files("vcpu")->lock));
+  EXPECT_FALSE(daemon::RuntimeDir::check_name("manager@vcpu"));
+}
+
 TEST_F(ManagerLock, AKilledOneHindersNobody) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -52,9 +63,10 @@ TEST_F(ManagerLock, AKilledOneHindersNobody) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status)) << "it had the lock";
-  EXPECT_TRUE(std::filesystem::exists(folder_ + "/vcpu.lock")) << "left behind";
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/manager@vcpu.lock")) << "left behind";
   EXPECT_TRUE(take_manager_lock("vcpu"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/vcpu.lock")) << "a clean end leaves nothing";
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/manager@vcpu.lock"))
+      << "a clean end leaves nothing";
 }
 
 }  // namespace

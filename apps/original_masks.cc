@@ -214,6 +214,7 @@ base::Result<std::vector<std::string>> OriginalMasks::preview(
   std::vector<std::string> lines;
   for (const auto& [key, mask] : masks_) {
     const Found found = find(key, mask, sample);
+    if (found.what == Case::kHere && found.now == mask.allowed) continue;  // it is where it was
     std::string what;
     switch (found.what) {
       case Case::kOver: continue;

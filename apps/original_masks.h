@@ -51,7 +51,7 @@ class OriginalMasks {
   // Puts back what it can, and keeps the rest but for runs that are over.
   base::Result<Restored> restore(manage::Hypervisor& hypervisor);
 
-  // What restore() would do, a line a vCPU.  Changes nothing.
+  // What restore() would change or keep, a line a vCPU.  Changes nothing.
   base::Result<std::vector<std::string>> preview(manage::Hypervisor& hypervisor) const;
 
  private:

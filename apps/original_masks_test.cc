@@ -294,9 +294,11 @@ TEST_F(OriginalMasksTest, APreviewChangesNothing) {
   ASSERT_TRUE(pin(masks, 0, 1, CpuSet::of({1})));
   ASSERT_TRUE(pin(masks, 1, 0, CpuSet::of({1})));
   ASSERT_TRUE(pin(masks, 2, 0, CpuSet::of({1})));
+  add_guest("d", 1);
+  ASSERT_TRUE(pin(masks, 3, 0, CpuSet::of({0})));  // where it is again, as a dry run leaves it
   world_.now.guests[0].vcpus.pop_back();
   world_.now.guests[1].run_id = 2;
-  world_.now.guests.pop_back();
+  world_.now.guests.erase(world_.now.guests.begin() + 2);
   const std::string before = text();
   EXPECT_THAT(*OriginalMasks::look("here:///")->preview(world_),
               ElementsAre("guest a vCPU 0: 0 -> 1-2", "guest a vCPU 1: kept: it is not plugged in",

@@ -169,6 +169,12 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
   options.log = [&](std::string_view key, std::string_view text) {
     log.limited(daemon::Level::kWarning, key, text);
   };
+  options.beat_ns = readiness.notifier().watchdog_ns();
+  options.on_beat = [&] {
+    if (const auto told = readiness.notifier().send("WATCHDOG=1"); !told) {
+      log.limited(daemon::Level::kWarning, "watchdog", told.error().message());
+    }
+  };
   const int last = opened.last.get();
   options.ready = [&, last]() -> base::Status {
     // From here on a report is this run's: who dies without one must not pass for an older.

@@ -44,6 +44,10 @@ void Orders::halt() {
   give([](Batch& batch) { batch.halt = true; });
 }
 
+void Orders::nudge() {
+  give([](Batch&) {});
+}
+
 ServiceStats Orders::ask_stats() {
   std::uint64_t before = 0;
   give([&](Batch& batch) {
@@ -58,6 +62,7 @@ ServiceStats Orders::ask_stats() {
 Orders::Batch Orders::take() {
   const std::lock_guard lock(mutex_);
   waiting_.store(false, std::memory_order_relaxed);
+  taken_.fetch_add(1, std::memory_order_relaxed);
   return std::exchange(batch_, Batch{});
 }
 

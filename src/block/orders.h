@@ -3,8 +3,8 @@
 // Orders: how other threads tell the service thread what to do.  They leave an order and signal;
 // the thread takes them between two turns.
 //
-// Thread-safety: give(), ask() and the flags from any thread; take() and closed() from the service
-// thread.
+// Thread-safety: give(), ask(), taken() and the flags from any thread; take() and closed() from the
+// service thread.
 #pragma once
 
 #include <atomic>
@@ -41,6 +41,7 @@ class Orders {
   void drain();
   void halt();
   void look() { signal(); }
+  void nudge();  // nothing to do but to take it
 
   // Waits until the service thread has answered, or has ended: then the last it said.
   ServiceStats ask_stats();
@@ -48,6 +49,8 @@ class Orders {
   // True: take() has something.  A relaxed look, cheap enough for every turn.
   bool waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
   Batch take();
+  // How often it has: grows after a nudge if the service thread is alive.
+  std::uint64_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
   void answer_stats(ServiceStats stats);
   void close(ServiceStats last);
 
@@ -60,6 +63,7 @@ class Orders {
 
   base::Fd signal_;
   std::atomic<bool> waiting_{false};
+  std::atomic<std::uint64_t> taken_{0};
   std::mutex mutex_;
   std::condition_variable answered_;
   Batch batch_;

@@ -75,6 +75,10 @@ class Service {
   void halt() { orders_.halt(); }  // ends at once
   void look() { orders_.look(); }  // at the clock, for clocks that jump
 
+  // Whether the service thread lives: after a nudge nudged() grows if so.
+  void nudge() { orders_.nudge(); }
+  std::uint64_t nudged() const noexcept { return orders_.taken(); }
+
   // Waits for the running service's answer; after run() the final figures.
   ServiceStats stats() { return orders_.ask_stats(); }
 

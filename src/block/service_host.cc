@@ -52,6 +52,12 @@ std::uint64_t client_bytes(const shm::RingSizes& sizes) noexcept {
   return shm::ring_segment_bytes(sizes) + sizes.slot_count * kOfSlot + kOfClient;
 }
 
+// Of two waits, negative: for ever.
+std::int64_t sooner(std::int64_t one_ns, std::int64_t other_ns) noexcept {
+  if (one_ns < 0 || other_ns < 0) return std::max(one_ns, other_ns);
+  return std::min(one_ns, other_ns);
+}
+
 const char* describe(ImageChange change) noexcept {
   switch (change) {
     case ImageChange::kContent: return "the image was written by another program; cache dropped";
@@ -97,6 +103,8 @@ class ServiceHost::Desk final : public shm::RegistrationHandler {
   void ended(const Service::Fault& fault);
   void noticed(ImageChange change);
   void tell_news();
+  std::int64_t until_beat_ns() const noexcept;
+  void beat();
   void say(std::string_view key, std::string_view text) const {
     if (options_.log) options_.log(key, text);
   }
@@ -117,6 +125,8 @@ class ServiceHost::Desk final : public shm::RegistrationHandler {
   std::uint64_t member_bytes_ = 0;
   base::Fd segment_;   // of the client being welcomed
   base::Fd doorbell_;  // likewise
+  std::int64_t next_beat_ns_ = 0;
+  std::uint64_t nudged_ = 0;  // at the last beat
 
   // What the service thread has to tell: it must not wait for whoever reads the log.  At most one
   // fault of each client and one of each change wait.
@@ -185,8 +195,11 @@ void ServiceHost::Desk::run_service(std::promise<base::Status>& started) {
 base::Status ServiceHost::Desk::control() {
   std::array<pollfd, 2> files{pollfd{acceptor_->poll_fd(), POLLIN, 0},
                               pollfd{options_.signal_fd, POLLIN, 0}};
+  next_beat_ns_ = base::monotonic_ns() + options_.beat_ns;
+  nudged_ = service_.nudged();
+  if (options_.beat_ns > 0) service_.nudge();
   for (;;) {
-    const std::int64_t wait = acceptor_->wait_ns();
+    const std::int64_t wait = sooner(acceptor_->wait_ns(), until_beat_ns());
     const timespec limit{wait / base::kNanosPerSecond, wait % base::kNanosPerSecond};
     if (::ppoll(files.data(), files.size(), wait < 0 ? nullptr : &limit, nullptr) < 0 &&
         errno != EINTR) {
@@ -196,10 +209,25 @@ base::Status ServiceHost::Desk::control() {
     FL_TRY(const bool more, acceptor_->turn(0));
     tell_news();
     if (!more) return {};
+    if (until_beat_ns() == 0) beat();
     // The client has its copies now; ours would keep its memory beyond its death.
     segment_.reset();
     doorbell_.reset();
   }
+}
+
+std::int64_t ServiceHost::Desk::until_beat_ns() const noexcept {
+  if (options_.beat_ns <= 0) return -1;
+  return std::max<std::int64_t>(next_beat_ns_ - base::monotonic_ns(), 0);
+}
+
+// By real time, whatever the clock is: so counts who listens.
+void ServiceHost::Desk::beat() {
+  next_beat_ns_ = base::monotonic_ns() + options_.beat_ns;
+  const std::uint64_t nudged = service_.nudged();
+  if (std::exchange(nudged_, nudged) == nudged) return;
+  service_.nudge();
+  if (options_.on_beat) options_.on_beat();
 }
 
 base::Result<shm::Admission> ServiceHost::Desk::on_hello(const shm::PeerIdentity& peer,

@@ -31,6 +31,9 @@ struct HostOptions {
   int signal_fd = -1;                              // readable: on_signal() is called
   std::function<bool()> on_signal;                 // true: drain; called on the control thread
   std::function<base::Status()> ready;  // both threads run, clients may come: last chance to fail
+  // Every beat_ns of real time (0: never), if the service thread has obeyed since the one before.
+  std::int64_t beat_ns = 0;
+  std::function<void()> on_beat;  // on the control thread
   // On the control thread.  `key` stands for what repeats.
   std::function<void(std::string_view key, std::string_view text)> log;
 };

@@ -218,6 +218,46 @@ TEST_P(ServiceTest, WithoutALimitItNeverEnds) {
   EXPECT_EQ(client->read(1, bytes), ReadStatus::kOk);
 }
 
+// A clock that the service thread does not come back from while it is stuck.
+class StickyClock final : public base::Clock {
+ public:
+  std::int64_t now_ns() const noexcept override {
+    char name[16] = "";
+    if (::pthread_getname_np(::pthread_self(), name, sizeof name) == 0 &&
+        std::string_view(name) == "fl-service") {
+      holds_ = stuck_.load();
+      stuck_.wait(true);
+      holds_ = false;
+    }
+    return real_.now_ns();
+  }
+  void stick() { stuck_ = true; }
+  void release() {
+    stuck_ = false;
+    stuck_.notify_all();
+  }
+  bool holds() const noexcept { return holds_; }
+
+ private:
+  base::SystemClock real_;
+  std::atomic<bool> stuck_{false};
+  mutable std::atomic<bool> holds_{false};
+};
+
+TEST_P(ServiceTest, ItBeatsWhileItsThreadGoesRoundAndNoLonger) {
+  constexpr std::int64_t kBeatNs = 20 * base::kNanosPerMilli;
+  StickyClock clock;
+  TestService service(image_, limits(), clock, "", kBeatNs);
+  EXPECT_TRUE(eventually([&] { return service.beats() >= 3; })) << "at rest, without a client";
+  clock.stick();
+  EXPECT_TRUE(eventually([&] { return clock.holds(); }));
+  const std::uint64_t held = service.beats();
+  EXPECT_FALSE(eventually([&] { return service.beats() > held + 1; }, 20 * kBeatNs))
+      << "one at most was under way";
+  clock.release();
+  EXPECT_TRUE(eventually([&] { return service.beats() > held + 2; }));
+}
+
 TEST_P(ServiceTest, ADrainAnswersAllThatWasTaken) {
   for (int round = 0; round < 5; ++round) {
     start();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -26,7 +27,8 @@ namespace fairlead::block {
 class TestService {
  public:
   TestService(const std::string& image, ServiceLimits limits,
-              const base::Clock& clock = system_clock(), std::string socket = "")
+              const base::Clock& clock = system_clock(), std::string socket = "",
+              std::int64_t beat_ns = 0)
       : socket_(socket.empty() ? folder_ / "s.sock" : std::move(socket)) {
     auto opened = Image::open(image);
     FL_CHECK(opened);
@@ -37,6 +39,8 @@ class TestService {
       const std::lock_guard lock(mutex_);
       said_.emplace_back(text);
     };
+    options.beat_ns = beat_ns;
+    options.on_beat = [this] { ++beats_; };
     std::promise<void> up;
     auto is_up = up.get_future();
     options.ready = [&up]() -> base::Status {
@@ -60,6 +64,7 @@ class TestService {
 
   const std::string& socket() const noexcept { return socket_; }
   ServiceHost& host() noexcept { return *host_; }
+  std::uint64_t beats() const noexcept { return beats_; }
   // Small limits, so that a test starts fast.
   static ServiceLimits limits() {
     ServiceLimits limits;
@@ -120,6 +125,7 @@ class TestService {
   const std::string socket_;
   std::mutex mutex_;
   std::vector<std::string> said_;
+  std::atomic<std::uint64_t> beats_{0};
   std::unique_ptr<ServiceHost> host_;
   std::promise<HostEnd> end_;
   std::future<HostEnd> ended_ = end_.get_future();

@@ -69,6 +69,7 @@ void EndWatch::watch() {
     const Wish wish = signals_.next();
     if (wish == Wish::kForce) end_now("ended in the middle of its work, at a second signal");
     if (wish != Wish::kDrain) continue;
+    number_ = signals_.number();
     mark(asked_.get());
     end_ns = base::monotonic_ns() + patience_ns_;
   }

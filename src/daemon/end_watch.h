@@ -2,12 +2,13 @@
 //
 // EndWatch: SIGTERM and SIGINT for programs whose loop calls what may not answer (a libvirt daemon,
 // a pipe that nobody reads).  The loop is told by a descriptor and ends by itself; if it has not
-// within a few seconds, or at a second signal, the process ends, with one line and exit code 1.
+// within a few seconds, or at a later signal, the process ends, with one line and exit code 1.
 //
 // Thread-safety: start() in main before any other thread; the questions from any thread.
 // Ownership: a thread and two descriptors; the destructor calls the end off.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -31,6 +32,8 @@ class EndWatch {
   // Readable, and never read, once the end is asked for.
   int fd() const noexcept { return asked_.get(); }
   bool asked() const noexcept;
+  // By which signal; 0 before.
+  int number() const noexcept { return number_.load(); }
 
  private:
   EndWatch(Signals signals, std::string program, std::int64_t patience_ns);
@@ -40,6 +43,7 @@ class EndWatch {
   Signals signals_;
   const std::string program_;
   const std::int64_t patience_ns_;
+  std::atomic<int> number_{0};
   base::Fd asked_;
   base::Fd stop_;
   std::thread thread_;

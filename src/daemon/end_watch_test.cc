@@ -31,9 +31,10 @@ bool told_within(const EndWatch& watch, int limit_ms) {
 
 void ends_by_itself(int number) {
   const auto watch = started(20 * base::kNanosPerSecond);
-  if (watch->asked()) std::_Exit(8);
+  if (watch->asked() || watch->number() != 0) std::_Exit(8);
   ::kill(::getpid(), number);
-  std::_Exit(told_within(*watch, 20'000) && watch->asked() ? 0 : 7);
+  const bool told = told_within(*watch, 20'000) && watch->asked();
+  std::_Exit(told && watch->number() == number ? 0 : 7);
 }
 
 TEST_F(EndWatchTest, TellsTheLoop) {
@@ -50,15 +51,28 @@ TEST_F(EndWatchTest, EndsAProcessWhoseLoopDoesNot) {
   EXPECT_EXIT(stuck(), testing::ExitedWithCode(1), "^prog: ended .*did not answer");
 }
 
-TEST_F(EndWatchTest, ASecondSignalEndsAtOnce) {
+TEST_F(EndWatchTest, ALaterSignalEndsAtOnce) {
   const auto stuck = [] {
     const auto watch = started(3600 * base::kNanosPerSecond);
     ::kill(::getpid(), SIGTERM);
     if (!told_within(*watch, 20'000)) std::_Exit(7);
-    ::kill(::getpid(), SIGTERM);
-    for (;;) ::pause();
+    for (;; ::usleep(20'000)) ::kill(::getpid(), SIGTERM);
   };
   EXPECT_EXIT(stuck(), testing::ExitedWithCode(1), "^prog: ended .*second signal");
+}
+
+TEST_F(EndWatchTest, TwoAtTheSameMomentAreOneWish) {
+  const auto patient = [] {
+    {
+      const auto watch = started(3600 * base::kNanosPerSecond);
+      ::kill(::getpid(), SIGINT);
+      if (!told_within(*watch, 20'000)) std::_Exit(7);
+      ::kill(::getpid(), SIGINT);
+      ::usleep(50'000);
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(patient(), testing::ExitedWithCode(0), "^$");
 }
 
 TEST_F(EndWatchTest, WhoHasEndedInTimeIsLeftAlone) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "base/clock.h"
 
@@ -26,6 +27,12 @@ std::int64_t number_of(const char* text) {
   std::int64_t value = 0;
   if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
   return value;
+}
+
+// 0 for what nobody means: a time that is none, or that no 64 bits of nanoseconds hold.
+std::int64_t half_of_micros(std::int64_t micros) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / base::kNanosPerMicro;
+  return micros < 0 || micros > kMost ? 0 : micros * base::kNanosPerMicro / 2;
 }
 
 }  // namespace
@@ -51,7 +58,7 @@ Result<Notifier> Notifier::from_environment() {
   notifier.socket_ = std::move(socket);
   const char* watched = std::getenv("WATCHDOG_PID");
   if (watched == nullptr || number_of(watched) == ::getpid()) {
-    notifier.watchdog_ns_ = number_of(std::getenv("WATCHDOG_USEC")) * base::kNanosPerMicro / 2;
+    notifier.watchdog_ns_ = half_of_micros(number_of(std::getenv("WATCHDOG_USEC")));
   }
   return notifier;
 }

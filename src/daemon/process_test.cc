@@ -292,6 +292,11 @@ TEST_P(NotifyTest, ManagerHears) {
   EXPECT_EQ(readiness->notifier().watchdog_ns(), 15'000'000'000);
   EXPECT_TRUE(readiness->notifier().send("STOPPING=1"));
   EXPECT_EQ(hear(), "STOPPING=1");
+  for (const char* nonsense : {"-1", "0", "often", "9223372036854775807"}) {
+    ::setenv("WATCHDOG_USEC", nonsense, 1);
+    EXPECT_EQ(Notifier::from_environment()->watchdog_ns(), 0) << nonsense;
+  }
+  ::setenv("WATCHDOG_USEC", "30000000", 1);
   ::setenv("WATCHDOG_PID", "1", 1);
   EXPECT_EQ(Notifier::from_environment()->watchdog_ns(), 0) << "meant for another process";
   for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(name);

@@ -5,7 +5,8 @@
 //     $FAIRLEAD_RUNTIME_DIR, else $XDG_RUNTIME_DIR/fairlead, else /run/fairlead
 //       NAME.sock  where clients register     NAME.log   what a detached daemon says
 //       NAME.lock  held while it lives        NAME.last  its last report
-//     A manager has a NAME.lock as well, vcpu or memory; vcpu.masks is what --restore puts back.
+//     manager@vcpu.lock, manager@memory.lock are the managers', whatever services are called;
+//     vcpu.masks is what --restore puts back.
 //
 // Thread-safety: values; open() reads the environment.
 // Errors: kDenied if it cannot be made or belongs to somebody else (who is named: a client must be

@@ -10,7 +10,7 @@
 
 namespace fairlead::daemon {
 
-base::Result<Signals> Signals::take() {
+base::Result<Signals> Signals::take(const base::Clock& clock) {
   sigset_t wanted;
   ::sigemptyset(&wanted);
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&wanted, number);
@@ -24,7 +24,12 @@ base::Result<Signals> Signals::take() {
   }
   base::Fd file(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!file) return base::fail_errno(errno, "make a signalfd");
-  return Signals(std::move(file));
+  return Signals(std::move(file), clock);
+}
+
+const base::Clock& Signals::system_clock() {
+  static const base::SystemClock clock;
+  return clock;
 }
 
 Wish Signals::next() {
@@ -34,7 +39,11 @@ Wish Signals::next() {
   while (got < 0 && errno == EINTR);
   if (got != static_cast<ssize_t>(sizeof info)) return Wish::kNone;
   if (info.ssi_signo == SIGHUP) return Wish::kReload;
-  return std::exchange(draining_, true) ? Wish::kForce : Wish::kDrain;
+  const std::int64_t now_ns = clock_->now_ns();
+  if (number_ != 0) return now_ns - first_ns_ < kTogetherNs ? Wish::kNone : Wish::kForce;
+  number_ = static_cast<int>(info.ssi_signo);
+  first_ns_ = now_ns;
+  return Wish::kDrain;
 }
 
 }  // namespace fairlead::daemon

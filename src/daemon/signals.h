@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -17,22 +18,32 @@ namespace fairlead::daemon {
 enum class Wish : std::uint8_t {
   kNone,
   kDrain,   // the first SIGTERM or SIGINT: finish what is accepted, then end
-  kForce,   // a second one: end now
+  kForce,   // a later one: end now
   kReload,  // SIGHUP
 };
 
 class Signals {
  public:
-  static base::Result<Signals> take();
+  // What comes this soon after the first is the same wish: timeout(1) signals a process, then its
+  // group, and who stops a service signals every process of it.
+  static constexpr std::int64_t kTogetherNs = 300 * base::kNanosPerMilli;
 
-  // The next wish that waits; kNone if none does.
+  // `clock` must outlive it.
+  static base::Result<Signals> take(const base::Clock& clock = system_clock());
+
+  // The next wish that waits; kNone if none does, or the same once more.
   Wish next();
-  int fd() const noexcept { return file_.get(); }  // readable while a wish waits
+  int fd() const noexcept { return file_.get(); }  // readable while a signal waits
+  int number() const noexcept { return number_; }  // of the first SIGTERM or SIGINT; 0: none yet
 
  private:
-  explicit Signals(base::Fd file) noexcept : file_(std::move(file)) {}
+  static const base::Clock& system_clock();
+  Signals(base::Fd file, const base::Clock& clock) noexcept
+      : file_(std::move(file)), clock_(&clock) {}
   base::Fd file_;
-  bool draining_ = false;
+  const base::Clock* clock_;
+  int number_ = 0;
+  std::int64_t first_ns_ = 0;  // when it came
 };
 
 }  // namespace fairlead::daemon

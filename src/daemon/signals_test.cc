@@ -15,11 +15,12 @@ namespace fairlead::daemon {
 namespace {
 
 // In a child, because what Signals does to a process stays.  0: `body` was true.
-int in_child(const std::function<bool(Signals&)>& body) {
+int in_child(const std::function<bool(Signals&, base::ManualClock&)>& body) {
   const pid_t child = ::fork();
   if (child == 0) {
-    auto signals = Signals::take();
-    ::_exit(signals && body(*signals) ? 0 : 1);
+    base::ManualClock clock;
+    auto signals = Signals::take(clock);
+    ::_exit(signals && body(*signals, clock) ? 0 : 1);
   }
   int status = 0;
   ::waitpid(child, &status, 0);
@@ -33,11 +34,12 @@ bool waits(const Signals& signals) {
 
 TEST(Signals, FirstDrainsSecondForces) {
   for (const int first : {SIGTERM, SIGINT}) {
-    EXPECT_EQ(in_child([&](Signals& signals) {
+    EXPECT_EQ(in_child([&](Signals& signals, base::ManualClock& clock) {
                 if (waits(signals) || signals.next() != Wish::kNone) return false;
                 ::kill(::getpid(), first);
                 if (!waits(signals) || signals.next() != Wish::kDrain) return false;
                 if (signals.next() != Wish::kNone) return false;
+                clock.advance_ns(Signals::kTogetherNs);
                 ::kill(::getpid(), SIGTERM);
                 return signals.next() == Wish::kForce && signals.next() == Wish::kNone;
               }),
@@ -45,8 +47,24 @@ TEST(Signals, FirstDrainsSecondForces) {
   }
 }
 
+TEST(Signals, TwoAtTheSameMomentAreOne) {
+  EXPECT_EQ(in_child([](Signals& signals, base::ManualClock& clock) {
+              ::kill(::getpid(), SIGINT);
+              if (signals.next() != Wish::kDrain) return false;
+              ::kill(::getpid(), SIGINT);
+              if (!waits(signals) || signals.next() != Wish::kNone) return false;
+              clock.advance_ns(Signals::kTogetherNs - 1);
+              ::kill(::getpid(), SIGTERM);
+              if (signals.next() != Wish::kNone) return false;
+              clock.advance_ns(1);
+              ::kill(::getpid(), SIGINT);
+              return signals.next() == Wish::kForce;
+            }),
+            0);
+}
+
 TEST(Signals, HangUpOfTheTerminalIsAWishAndDoesNotCount) {
-  EXPECT_EQ(in_child([](Signals& signals) {
+  EXPECT_EQ(in_child([](Signals& signals, base::ManualClock&) {
               ::kill(::getpid(), SIGHUP);
               if (signals.next() != Wish::kReload) return false;
               ::kill(::getpid(), SIGTERM);
@@ -56,7 +74,7 @@ TEST(Signals, HangUpOfTheTerminalIsAWishAndDoesNotCount) {
 }
 
 TEST(Signals, ThreadsStartedLaterAreNotInterrupted) {
-  EXPECT_EQ(in_child([](Signals& signals) {
+  EXPECT_EQ(in_child([](Signals& signals, base::ManualClock&) {
               std::jthread([] { ::pthread_kill(::pthread_self(), SIGPIPE); }).join();
               std::jthread([] { ::kill(::getpid(), SIGTERM); }).join();
               return signals.next() == Wish::kDrain;

@@ -41,7 +41,8 @@ base::Result<AgentClient> AgentClient::connect(const std::string& socket_path) {
   return AgentClient(std::move(socket));
 }
 
-base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t timeout_ns) {
+base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t timeout_ns,
+                                           int stop_fd) {
   const std::uint32_t id = ++id_;
   const std::string line = fmt::format("{} {}\n", id, words);
   if (line.size() > kLineBytes || words.contains('\n')) {
@@ -60,13 +61,14 @@ base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t 
       return base::fail(ErrorKind::kInvalid, fmt::format("the guest says: {}", answer->text));
     }
     const std::int64_t left_ms = (end - base::monotonic_ns()) / base::kNanosPerMilli;
-    pollfd file{socket_.get(), POLLIN, 0};
+    pollfd files[2] = {{socket_.get(), POLLIN, 0}, {stop_fd, POLLIN, 0}};
     if (left_ms <= 0 ||
-        ::poll(&file, 1, static_cast<int>(std::min<std::int64_t>(left_ms, 60'000))) == 0) {
+        ::poll(files, 2, static_cast<int>(std::min<std::int64_t>(left_ms, 60'000))) == 0) {
       if (left_ms <= 60'000)
         return base::fail(ErrorKind::kTimeout, "the guest's agent does not answer");
       continue;
     }
+    if (files[1].revents != 0) return base::fail(ErrorKind::kClosed, "nobody waits any more");
     const std::size_t room = std::min(bytes.size(), kLineBytes / 2);
     const ssize_t size = ::read(socket_.get(), bytes.data(), room);
     if (size <= 0) return base::fail(ErrorKind::kClosed, "the guest went away");
@@ -76,8 +78,8 @@ base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t 
   }
 }
 
-base::Result<Report> AgentClient::report(std::int64_t timeout_ns) {
-  FL_TRY(const std::string text, ask("report", timeout_ns));
+base::Result<Report> AgentClient::report(std::int64_t timeout_ns, int stop_fd) {
+  FL_TRY(const std::string text, ask("report", timeout_ns, stop_fd));
   const auto report = parse_report(text);
   if (!report) return base::fail(ErrorKind::kCorrupt, "the guest's report makes no sense");
   return *report;

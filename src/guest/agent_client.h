@@ -4,7 +4,7 @@
 //
 // Thread-safety: none; one client at a time is served by QEMU, others wait in line.
 // Errors: kTimeout if the agent does not answer in time (the guest boots, hangs, or is paused),
-// kInvalid with the agent's own words if it refuses.
+// kInvalid with the agent's own words if it refuses, kClosed if stop_fd (-1: none) became readable.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ class AgentClient {
   static base::Result<AgentClient> connect(const std::string& socket_path);
 
   // Sends "ID words" and returns what stands behind "ok".
-  base::Result<std::string> ask(std::string_view words, std::int64_t timeout_ns);
-  base::Result<Report> report(std::int64_t timeout_ns);
+  base::Result<std::string> ask(std::string_view words, std::int64_t timeout_ns, int stop_fd = -1);
+  base::Result<Report> report(std::int64_t timeout_ns, int stop_fd = -1);
 
  private:
   explicit AgentClient(base::Fd socket);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/lab.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
@@ -31,7 +31,7 @@ using base::ErrorKind;
 constexpr std::int64_t kAskNs = 2 * base::kNanosPerSecond;
 constexpr std::size_t kMostConsoleBytes = 16 << 20;
 constexpr std::uint64_t kBalloonSlackKib = 1024;
-constexpr std::chrono::milliseconds kLookAgain(20);
+constexpr int kLookAgainMs = 20;
 
 struct DomainFree {
   void operator()(virDomainPtr domain) const { virDomainFree(domain); }
@@ -112,14 +112,19 @@ void for_each_at_once(std::vector<LabGuest>& guests, Work work) {
   for (LabGuest& guest : guests) threads.emplace_back([&guest, work] { work(guest); });
 }
 
-base::Result<Report> report_of(const LabGuest& guest, std::int64_t timeout_ns) {
+base::Result<Report> report_of(const LabGuest& guest, std::int64_t timeout_ns, int stop_fd = -1) {
   FL_TRY(auto agent, AgentClient::connect(guest.mark.agent_socket));
-  return agent.report(timeout_ns);
+  return agent.report(timeout_ns, stop_fd);
+}
+
+bool stopped_within(int stop_fd, int limit_ms) {
+  pollfd one{.fd = stop_fd, .events = POLLIN, .revents = 0};
+  return ::poll(&one, 1, limit_ms) > 0;
 }
 
 // The balloon takes what the guest has beyond its first size only once its driver is there.
 base::Status await_balloon(virConnectPtr connection, const LabGuest& guest, std::uint64_t want_kib,
-                           std::int64_t end_ns) {
+                           std::int64_t end_ns, int stop_fd) {
   const Domain domain(virDomainLookupByUUIDString(connection, guest.uuid.c_str()));
   virDomainInfo info{};
   while (domain && virDomainGetInfo(domain.get(), &info) == 0) {
@@ -127,7 +132,9 @@ base::Status await_balloon(virConnectPtr connection, const LabGuest& guest, std:
     if (base::monotonic_ns() > end_ns) {
       return base::fail(ErrorKind::kTimeout, guest.name + ": its balloon does not fill");
     }
-    std::this_thread::sleep_for(kLookAgain);
+    if (stopped_within(stop_fd, kLookAgainMs)) {
+      return base::fail(ErrorKind::kClosed, "nobody waits any more");
+    }
   }
   return base::fail(libvirt_error("await " + guest.name));
 }
@@ -150,6 +157,29 @@ base::Result<bool> end_ours(virDomainPtr domain, const std::string& prefix) {
   return true;
 }
 
+struct Ended {
+  std::uint32_t guests = 0;
+  std::optional<base::Error> first;
+};
+
+// All at once: libvirt takes nearly two seconds to end one.
+Ended end_all(const std::vector<Domain>& domains, const std::string& prefix) {
+  Ended ended;
+  std::mutex mutex;
+  std::vector<std::jthread> threads;
+  threads.reserve(domains.size());
+  for (const Domain& domain : domains) {
+    threads.emplace_back([&, one = domain.get()] {
+      const auto done = end_ours(one, prefix);
+      const std::scoped_lock lock(mutex);
+      if (done) ended.guests += *done ? 1 : 0;
+      if (!done && !ended.first) ended.first = done.error();
+    });
+  }
+  threads.clear();
+  return ended;
+}
+
 }  // namespace
 
 struct Lab::State {
@@ -163,7 +193,9 @@ struct Lab::State {
     return fmt::format("{}/{}.{}", options.folder, guest, kind);
   }
   base::Result<std::vector<Domain>> domains() const;
-  base::Status start(const UpOptions& up, const Image& image, std::uint32_t index) const;
+  base::Result<Domain> start(const UpOptions& up, const Image& image, std::uint32_t index) const;
+  base::Status await(const std::vector<Domain>& started, const UpOptions& up,
+                     const OnStep& on_step) const;
 };
 
 Lab::Lab(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
@@ -192,7 +224,8 @@ base::Result<std::vector<Domain>> Lab::State::domains() const {
   return domains;
 }
 
-base::Status Lab::State::start(const UpOptions& up, const Image& image, std::uint32_t index) const {
+base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
+                                       std::uint32_t index) const {
   DomainSpec spec;
   spec.name = up.prefix + std::to_string(index + 1);
   spec.accel = up.accel;
@@ -214,24 +247,22 @@ base::Status Lab::State::start(const UpOptions& up, const Image& image, std::uin
                           .advise("end the lab: fairlead lab down; or take another --name"));
   }
   remove_files({spec.agent_socket, spec.console_log});
-  const Domain domain(virDomainCreateXML(connection, domain_xml(spec).c_str(), 0));
+  Domain domain(virDomainCreateXML(connection, domain_xml(spec).c_str(), 0));
   if (!domain) return base::fail(libvirt_error("start " + spec.name));
-  return {};
+  return domain;
 }
 
-base::Status Lab::up(const UpOptions& options, const Image& image,
-                     const std::function<void(std::string_view)>& on_step) {
-  FL_TRY_STATUS(make_folders(state_->options.folder));
-  for (std::uint32_t i = 0; i < options.count; ++i) {
-    on_step(fmt::format("starting {}{}", options.prefix, i + 1));
-    FL_TRY_STATUS(state_->start(options, image, i));
-  }
+base::Status Lab::State::await(const std::vector<Domain>& started, const UpOptions& up,
+                               const OnStep& on_step) const {
   on_step("waiting for the agents");
-  FL_TRY(auto guests, list("all", options.prefix, false));
+  std::vector<LabGuest> guests;
+  for (const Domain& domain : started) {
+    if (auto guest = describe(domain.get())) guests.push_back(*std::move(guest));
+  }
   std::mutex mutex;
   std::optional<base::Error> first;
   for_each_at_once(guests, [&](const LabGuest& guest) {
-    auto report = report_of(guest, options.timeout_ns);
+    auto report = report_of(guest, up.timeout_ns, up.stop_fd);
     if (report) return;
     const std::string context = fmt::format("{} does not boot (its console: {})", guest.name,
                                             last_console_line(guest.mark.console_log));
@@ -240,11 +271,33 @@ base::Status Lab::up(const UpOptions& options, const Image& image,
   });
   if (first) return base::fail(*std::move(first));
   on_step("waiting for the balloons");
-  const std::int64_t end_ns = base::monotonic_ns() + options.timeout_ns;
+  const std::int64_t end_ns = base::monotonic_ns() + up.timeout_ns;
   for (const LabGuest& guest : guests) {
-    FL_TRY_STATUS(await_balloon(state_->connection, guest, options.memory_mib * 1024, end_ns));
+    FL_TRY_STATUS(await_balloon(connection, guest, up.memory_mib * 1024, end_ns, up.stop_fd));
   }
   return {};
+}
+
+base::Status Lab::up(const UpOptions& options, const Image& image, const OnStep& on_step) {
+  FL_TRY_STATUS(make_folders(state_->options.folder));
+  std::vector<Domain> started;
+  base::Status status;
+  while (status && started.size() < options.count && !stopped_within(options.stop_fd, 0)) {
+    const auto index = static_cast<std::uint32_t>(started.size());
+    on_step(fmt::format("starting {}{}", options.prefix, index + 1));
+    auto domain = state_->start(options, image, index);
+    if (domain) {
+      started.push_back(*std::move(domain));
+    } else {
+      status = base::fail(std::move(domain).error());
+    }
+  }
+  if (status && started.size() == options.count) status = state_->await(started, options, on_step);
+  if (!stopped_within(options.stop_fd, 0)) return status;
+  Ended ended = end_all(started, options.prefix);
+  if (ended.first) return base::fail(*std::move(ended.first));
+  return base::fail(ErrorKind::kClosed,
+                    fmt::format("the {} guests that were started are ended", ended.guests));
 }
 
 base::Result<std::vector<LabGuest>> Lab::list(const std::string& which, const std::string& prefix,
@@ -269,23 +322,8 @@ base::Result<std::vector<LabGuest>> Lab::list(const std::string& which, const st
 
 base::Result<std::uint32_t> Lab::down(const std::string& prefix) {
   FL_TRY(const auto domains, state_->domains());
-  std::mutex mutex;
-  std::uint32_t ended = 0;
-  std::optional<base::Error> first;
-  {
-    // All at once: libvirt takes nearly two seconds to end one.
-    std::vector<std::jthread> threads;
-    threads.reserve(domains.size());
-    for (const Domain& domain : domains) {
-      threads.emplace_back([&, one = domain.get()] {
-        const auto done = end_ours(one, prefix);
-        const std::scoped_lock lock(mutex);
-        if (done) ended += *done ? 1 : 0;
-        if (!done && !first) first = done.error();
-      });
-    }
-  }
-  if (first) return base::fail(*std::move(first));
+  Ended ended = end_all(domains, prefix);
+  if (ended.first) return base::fail(*std::move(ended.first));
   // What a killed `up` left before its domain was made.
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(state_->options.folder, none)) {
@@ -296,7 +334,7 @@ base::Result<std::uint32_t> Lab::down(const std::string& prefix) {
     const Domain alive(virDomainLookupByName(state_->connection, guest.c_str()));
     if (!alive) ::unlink(entry.path().c_str());
   }
-  return ended;
+  return ended.guests;
 }
 
 base::Status tell(const std::vector<LabGuest>& guests, const std::string& words,

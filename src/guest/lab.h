@@ -45,7 +45,10 @@ struct UpOptions {
   Accel accel = Accel::kTcg;
   std::string disk;
   std::int64_t timeout_ns = 0;  // for all to boot
+  int stop_fd = -1;             // readable: give up
 };
+
+using OnStep = std::function<void(std::string_view)>;
 
 struct LabGuest {
   std::string name;
@@ -68,10 +71,9 @@ class Lab {
   ~Lab();
 
   // Starts the guests and returns when each agent has answered and each balloon has left its guest
-  // with the memory asked for.  On error those that run stay: down()
-  // takes them.
-  base::Status up(const UpOptions& options, const Image& image,
-                  const std::function<void(std::string_view)>& on_step);
+  // with the memory asked for.  On error those that run stay, to be looked at: down() takes them.
+  // Given up, it has ended those that it started: kClosed says how many.
+  base::Status up(const UpOptions& options, const Image& image, const OnStep& on_step);
 
   // Guests whose name is `which`, or all whose name begins with `prefix` if `which` is "all".
   base::Result<std::vector<LabGuest>> list(const std::string& which, const std::string& prefix,

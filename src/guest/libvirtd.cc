@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/quote.h"
 #include "daemon/process_id.h"
 #include "guest/package.h"
 
@@ -150,6 +152,18 @@ bool connects(const std::string& uri) {
   return true;
 }
 
+// For a query of a URI.
+std::string escaped(std::string_view path) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-~";
+  std::string text;
+  for (const char c : path) {
+    text += kPlain.contains(c) ? std::string(1, c)
+                               : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return text;
+}
+
 base::Result<daemon::ProcessId> recorded(const std::string& folder) {
   FL_TRY(const std::string text, base::read_file(folder + "/process", 100));
   const auto process = daemon::ProcessId::parse(text);
@@ -172,9 +186,22 @@ base::Status libvirt_answers(const std::string& uri) {
                                                    "qemu:///session"));
 }
 
+base::Status Libvirtd::check_folder(const std::string& folder) {
+  constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - sizeof "/run/libvirt-admin-sock";
+  const bool plain = std::ranges::none_of(
+      folder, [](unsigned char c) { return c < ' ' || c == 0x7f || c == '"' || c == '\\'; });
+  if (!plain) {
+    return base::fail(ErrorKind::kInvalid,
+                      base::quoted(folder) + " has a quote, a backslash or a control character");
+  }
+  if (folder.size() <= kMost) return {};
+  return base::fail(ErrorKind::kInvalid, fmt::format("{} has {} characters; sockets in it leave {}",
+                                                     base::quoted(folder), folder.size(), kMost));
+}
+
 std::string Libvirtd::uri() const {
   if (place_ == Place::kSystem) return "qemu:///system";
-  return "qemu:///system?socket=" + folder_ + "/run/libvirt-sock";
+  return "qemu:///system?socket=" + escaped(folder_) + "/run/libvirt-sock";
 }
 
 base::Status Libvirtd::write_configuration() const {

@@ -26,6 +26,10 @@ class Libvirtd {
  public:
   enum class Place : std::uint8_t { kSystem, kPrivate };
 
+  // For kPrivate: its path goes into a configuration, which knows no escapes, and into sockets'
+  // addresses.
+  static base::Status check_folder(const std::string& folder);
+
   Libvirtd(std::string folder, Place place) : folder_(std::move(folder)), place_(place) {}
 
   // Returns when it answers.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manage/recording.h"
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <optional>
@@ -189,7 +190,7 @@ class Replay {
     base::Status taken;
     if (event == "sample") taken = take_sample(json, problem);
     if (event == "plan") taken = take_plan(json, problem);
-    if (event == "undone") take_undone(json, problem);
+    if (event == "undone") taken = take_undone(json, problem);
     // Later versions may tell more: another event is passed over.
     if (!problem.empty()) return refuse("no recording: " + problem);
     return taken;
@@ -231,6 +232,7 @@ class Replay {
     if (sample.at_ns < at_ns_) return refuse("'at_ns' is less than in the sample before");
     at_ns_ = sample.at_ns;
     decided_ = decide_(sample);
+    planned_.clear();
     done_.last_without_plan = true;
     return {};
   }
@@ -242,15 +244,25 @@ class Replay {
     if (!done_.last_without_plan) return refuse("a plan without a sample");
     done_.last_without_plan = false;
     ++done_.plans;
+    planned_ = recorded;
     if (recorded == decided_) return {};
     return refuse(
         fmt::format("the plan differs: recorded {}, now {}", listed(recorded), listed(decided_)));
   }
 
-  void take_undone(const Json& json, std::string& problem) const {
+  // Of an action of the plan before it, once: a manager would pass over any other.
+  base::Status take_undone(const Json& json, std::string& problem) {
     std::string action;
     JsonFields(json, problem).get("action", action);
-    if (problem.empty() && undone_) undone_(action);
+    if (!problem.empty()) return {};
+    const auto planned = std::ranges::find(planned_, action);
+    if (planned == planned_.end()) {
+      return refuse("undone is " + base::quoted(action) +
+                    ", which the plan before it does not have");
+    }
+    planned_.erase(planned);
+    if (undone_) undone_(action);
+    return {};
   }
 
   const std::string& manager_;
@@ -260,6 +272,7 @@ class Replay {
   bool started_ = false;
   std::int64_t at_ns_ = 0;
   std::vector<std::string> decided_;
+  std::vector<std::string> planned_;  // of these none is undone yet
   Replayed done_;
 };
 

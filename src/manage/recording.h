@@ -42,9 +42,9 @@ struct Replayed {
 
 // Replays a recording: `decide` gets each sample and returns its actions, which are compared with
 // those that stand in the plan after it; `undone` gets those that were not carried out.  kCorrupt
-// with the line if a plan differs, the last line was not written to its end or the text is no
-// recording, kCorrupt also if no plan stands in it; kInvalid if it is another manager's, kIo if it
-// cannot be read.
+// with the line if a plan differs, what is undone was not planned, the last line was not written to
+// its end or the text is no recording, kCorrupt also if no plan stands in it; kInvalid if it is
+// another manager's, kIo if it cannot be read.
 using Decide = std::function<std::vector<std::string>(const Sample&)>;
 using Undone = std::function<void(const std::string&)>;
 base::Result<Replayed> replay(std::istream& in, const std::string& manager, const Decide& decide,

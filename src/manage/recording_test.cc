@@ -104,6 +104,25 @@ TEST(Recording, TellsWhatWasNotDone) {
   EXPECT_EQ(undone, "x");
 }
 
+TEST(Recording, OnlyWhatWasPlannedIsUndone) {
+  const auto replayed = [](const std::string& text) {
+    std::istringstream in(kStart + text);
+    const auto decide = [](const Sample&) { return std::vector<std::string>{"x", "y"}; };
+    const auto done = replay(in, "vcpu", decide);
+    return done ? "" : done.error().message();
+  };
+  const std::string plan = plan_line({"x", "y"}) + "\n";
+  const std::string x = undone_line("x") + "\n";
+  const std::string y = undone_line("y") + "\n";
+  const std::string not_planned = "undone is 'x', which the plan before it does not have";
+  EXPECT_EQ(replayed(sample_at(1) + plan + y + x + sample_at(2) + plan + x), "");
+  EXPECT_EQ(replayed(sample_at(1) + plan + undone_line("z\n") + "\n"),
+            "line 4: undone is 'z?', which the plan before it does not have");
+  EXPECT_EQ(replayed(sample_at(1) + plan + x + x), "line 5: " + not_planned) << "once";
+  EXPECT_EQ(replayed(sample_at(1) + plan + sample_at(2) + x), "line 5: " + not_planned);
+  EXPECT_EQ(replayed(x), "line 2: " + not_planned);
+}
+
 TEST(Recording, HoldsTheSettingsOfItsRun) {
   const std::string config = "[vcpu]\ntrigger = 0.07\n\n[guest.\"a \\\"b\\\"\"]\n";
   std::istringstream in(start_line("vcpu", config) + "\n" + sample_line(rich_sample()) + "\n");

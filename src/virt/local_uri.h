@@ -3,7 +3,7 @@
 // check_local_uri: a manager serves the host that it runs on, as half of what it reads is in /proc.
 //
 // kInvalid for a libvirt URI that leads to another host: scheme[+transport]://[host]/… with an
-// authority, or with a transport over the network.
+// authority, or with a transport over the network; and for none, by which libvirt would choose one.
 //
 // Thread-safety: a pure function.
 #pragma once
@@ -24,6 +24,7 @@ inline bool is_remote(const std::string& uri) {
 }
 
 inline base::Status check_local_uri(const std::string& uri) {
+  if (uri.empty()) return base::fail(base::ErrorKind::kInvalid, "it is empty");
   if (!is_remote(uri)) return {};
   return base::fail(base::Error(base::ErrorKind::kInvalid, "'" + uri + "' is another host")
                         .advise("run this on the host whose guests it is to manage"));

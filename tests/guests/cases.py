@@ -25,10 +25,12 @@ import time
 from rig import (MIB, PROGRAMS, SKIPPED, TREE, Lacking, Rig, await_quiet, busy_share, run,
                  until)
 
-Row = collections.namedtuple("Row", "figure value goal met")  # met: None where there is no goal
+Row = collections.namedtuple("Row", "figure value goal met by")  # met: None where there is no goal
 
 BALANCED_RELATIVE = 0.05
 BALANCED_POINTS = 0.015
+MONITOR, RECORDING = "the monitor's rounds", "the manager's recording"
+GUESTS = "the guests themselves"
 ENOUGH = 100 * MIB
 STEP_DOWN = 100 * MIB
 COST_OF_A_CORE = 0.005
@@ -43,19 +45,20 @@ class Result:
         self.printed = []  # (who, text)
         self.busy = 0  # share of the processors that was, before the load came
         self.fair = True  # the machine let the goals be reached
+        self.by = ""  # who saw what the next rows say
 
     def add(self, figure, value, goal="", met=None):
-        self.rows.append(Row(figure, value, goal, met))
+        self.rows.append(Row(figure, value, goal, met, self.by))
 
     @property
     def met(self):
         return all(row.met is not False for row in self.rows)
 
     def table(self):
-        cells = [("figure", "seen", "goal", "met")]
+        cells = [("figure", "seen", "goal", "met", "by")]
         cells += [(row.figure, row.value, row.goal,
-                   {None: "", True: "yes", False: "NO"}[row.met]) for row in self.rows]
-        widths = [max(len(line[i]) for line in cells) for i in range(4)]
+                   {None: "", True: "yes", False: "NO"}[row.met], row.by) for row in self.rows]
+        widths = [max(len(line[i]) for line in cells) for i in range(5)]
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
                          for line in cells) + "\n"
 
@@ -127,18 +130,14 @@ class Case:
         seconds = time.monotonic() - self.started
         cost = self.managing.cpu_ns() * 1e-9 / seconds if self.managing.running() else 0
         codes = self.managing.stop(), self.watching.stop()
+        result.by = "both programs"
         result.add("exit codes after SIGTERM", f"{codes[0]} {codes[1]}", "0 0", codes == (0, 0))
         result.add("warnings", (self.managing.errors() + self.watching.errors()).strip() or "none",
                    "none", not self.managing.errors() and not self.watching.errors())
+        result.by = "the manager's threads"
         result.add("cost of the manager", f"{100 * cost:.2f} % of a processor")
         result.printed = [("fairlead monitor", self.watching.text()),
                           (self.manager.replace("-", " "), self.managing.text())]
-
-    def looks_after(self, looks, moment_s):
-        """Those whose whole interval lies after the moment, with their number from 1 on."""
-        after = [(sample, plan) for sample, plan in looks
-                 if (sample["at_ns"] - plan["elapsed_ns"]) * 1e-9 >= moment_s]
-        return list(enumerate(after, 1))
 
 
 class CpuCase(Case):
@@ -212,22 +211,43 @@ class CpuCase(Case):
         looks = replayed(self.manager, self.record)
         pins = sum(len(plan["pins"]) for _, plan in looks)
         plans = sum(1 for _, plan in looks if plan["pins"])
-        after = self.looks_after(looks, self.loaded)
-        last = max((number for number, (_, plan) in after if plan["pins"]), default=0)
-        changed = [sample["at_ns"] for sample, plan in looks if plan["pins"]]
-        settled_ns = max(changed, default=int(self.loaded * 1e9))
         rounds = self.rounds()
-        steady = [one for one in rounds
-                  if one["at_ns"] - one["elapsed_ns"] >= max(settled_ns, self.loaded * 1e9)]
-        seen = sum(one["pin_changes"] for one in rounds)
         most = self.fewest + (1 if self.fewest else 0) + (2 if plans > 1 else 0) + self.slack
-        limit = (2 if self.fewest else 1) + self.slack
+        result.by = RECORDING
         self.judge_speed(result, looks)
-        result.add("intervals until balance", str(last + 1), f"at most {limit}", last + 1 <= limit)
         result.add("pin changes", str(pins), f"at most {most}", pins <= most)
+        result.by = MONITOR
+        seen = sum(one["pin_changes"] for one in rounds)
         result.add("pin changes that the monitor saw", str(seen), str(pins), seen == pins)
-        self.judge_balance(result, rounds, steady)
+        self.judge_balance(result, rounds)
+        result.by = RECORDING
         result.add("replay of the recording", f"{len(looks)} plans, the same", "the same", True)
+
+    @staticmethod
+    def are_balanced(usages, foreign):
+        """Of the processors, as the monitor has seen them.  Where other programs take what is
+        left, each processor is full, and that is balance too."""
+        return balanced(*spread(usages)) or \
+            balanced(*spread([usage + other for usage, other in zip(usages, foreign)]))
+
+    def is_balanced(self, one):
+        """A round."""
+        return self.are_balanced([pcpu["usage"] for pcpu in one["pcpus"]],
+                                 [pcpu["foreign"] for pcpu in one["pcpus"]])
+
+    def judge_arrival(self, result, loaded):
+        """How soon there was balance: the first such round with no change of a pin after it, of
+        those that lie wholly under load."""
+        limit = (2 if self.fewest else 1) + self.slack
+        last = max((at for at, one in enumerate(loaded) if one["pin_changes"]), default=0)
+        arrived = next((one for one in loaded[last:] if self.is_balanced(one)), None)
+        if arrived is None:
+            result.add("intervals until balance", "never", f"at most {limit}", False)
+            return
+        began_ns = loaded[0]["at_ns"] - loaded[0]["elapsed_ns"]
+        intervals = max(round((arrived["at_ns"] - began_ns) * 1e-9 / self.interval), 1)
+        result.add("intervals until balance", str(intervals), f"at most {limit}",
+                   intervals <= limit)
 
     def judge_speed(self, result, looks):
         """How long a round took, by what each processor's guests ran and waited.  A machine that is
@@ -256,11 +276,21 @@ class CpuCase(Case):
                    f"{low:.1f} to {high:.1f} ms, nine in ten", "" if result.fair else
                    "their speed changes")
 
-    def judge_balance(self, result, rounds, steady):
+    def judge_balance(self, result, rounds):
+        """All by what the monitor saw: what the manager says of balance is nowhere a measure."""
+        loaded = [one for one in rounds
+                  if one["at_ns"] - one["elapsed_ns"] >= int(self.loaded * 1e9)]
+        if not loaded:
+            result.add("rounds under load", "0", "at least 3", False)
+            return
+        self.judge_arrival(result, loaded)
         before = [one for one in rounds if one["at_ns"] * 1e-9 > self.loaded][:2]
         for one in before[-1:]:
             usages = " ".join(f"{100 * pcpu['usage']:.1f}" for pcpu in one["pcpus"])
             result.add("usage in the second round of load", usages + " %")
+        # Without the round in which a pin changed.
+        last = max((at for at, one in enumerate(loaded) if one["pin_changes"]), default=-1)
+        steady = loaded[last + 1:]
         if len(steady) < 3:
             result.add("rounds after the last change", str(len(steady)), "at least 3", False)
             return
@@ -274,12 +304,10 @@ class CpuCase(Case):
         result.add("other programs meanwhile",
                    " ".join(f"{100 * other:.1f}" for other in foreign) + " %")
         result.add("deviation of these", f"{100 * deviation:.1f} points, "
-                   f"{100 * deviation / mean:.1f} % of the mean", "at most 5 % of the mean",
-                   balanced(mean, deviation))
-        # Where other programs take what is left, each processor is full, and that is balance too.
-        good = sum(1 for one in steady
-                   if one["balanced"] or balanced(*spread([pcpu["usage"] + pcpu["foreign"]
-                                                           for pcpu in one["pcpus"]])))
+                   f"{100 * deviation / mean:.1f} % of the mean",
+                   "at most 5 % of the mean, or with others'",
+                   self.are_balanced(usages, foreign))
+        good = sum(1 for one in steady if self.is_balanced(one))
         result.add("balanced rounds after the last change", f"{good} of {len(steady)}",
                    "nine in ten, or all but one", good >= min(0.9 * len(steady), len(steady) - 1))
         self.judge_places(result, steady)
@@ -361,11 +389,16 @@ class MemoryCase(Case):
     def judge(self, result, before, after):
         looks = replayed(self.manager, self.record)
         rounds = self.rounds()
+        result.by = MONITOR
         self.judge_guests(result, looks, rounds)
+        result.by = GUESTS
         self.judge_kills(result, looks, before, after)
+        result.by = RECORDING
         self.judge_changes(result, looks)
         self.judge_host(result, looks, rounds)
+        result.by = MONITOR
         self.judge_end(result, rounds)
+        result.by = RECORDING
         result.add("replay of the recording", f"{len(looks)} plans, the same", "the same", True)
 
     def scarce_at(self, looks, at_ns):
@@ -443,8 +476,10 @@ class MemoryCase(Case):
     def judge_host(self, result, looks, rounds):
         reserve = max(plan["reserve_bytes"] for _, plan in looks)
         least = min(one["host_available_bytes"] for one in rounds)
+        result.by = MONITOR
         result.add("host's least available", f"{least / MIB:.0f} MiB",
                    f"at least {reserve / MIB:.0f} MiB", least >= reserve)
+        result.by = RECORDING
         pool = max(plan["promised_bytes"] for _, plan in looks)
         result.add("most promised", f"{pool / MIB:.0f} MiB", f"at most {self.pool} MiB",
                    pool <= self.pool * MIB)
@@ -490,7 +525,7 @@ def written(result):
            f"niced programs; load average at the end: {load}\n"
     for who, printed in result.printed:
         text += f"\n--- {who} ---\n{printed}"
-    return text + f"\n--- judged ---\n{result.table()}"
+    return text + "\n--- judged (by: who saw what a line says) ---\n" + result.table()
 
 
 def command(kind, folder):

@@ -137,6 +137,32 @@ class Lab(RigTest):
             stats = self.virsh("dommemstat", "aos_1")
             self.assertIn("usable", stats)
 
+    def test_up_that_a_signal_ends_leaves_nothing(self):
+        self.up("--vms", "1", "--name", "other_")
+        self.addCleanup(self.lab, "down", "--name", "other_")
+        files = pathlib.Path(self.rig.folder) / "run/lab"
+        for number, ready in ((signal.SIGINT, "aos_1"), (signal.SIGTERM, "aos_2")):
+            up = self.rig.program("up", "fairlead-lab", "up", "--vms", "2", "--accel", "tcg",
+                                  "--memory", "128", "--max", "256")
+            until(f"{ready} is there", lambda name=ready: name in self.virsh("list", "--name"))
+            up.signal(number)
+            self.assertEqual(up.wait(), 128 + number)
+            self.assertRegex(up.errors(), rf"\Afairlead-lab: {number.name}: the \d guests that "
+                             r"were started are ended\n\Z")
+            self.assertEqual(self.virsh("list", "--name").split(), ["other_1"])
+            self.assertEqual(sorted(path.name for path in files.iterdir()),
+                             ["other_1.agent", "other_1.console"])
+
+    def test_a_libvirtd_in_a_folder_of_an_odd_name(self):
+        folder = ["--private", f"{self.rig.folder}/a & b #1 ü"]
+        done = run("fairlead-lab", "libvirtd", *folder, env=self.rig.env)
+        try:
+            guests = run("fairlead-lab", "ls", "--uri", done.stdout.strip(), "-o", "json",
+                         env=self.rig.env)
+            self.assertEqual(json.loads(guests.stdout), {"guests": []})
+        finally:
+            run("fairlead-lab", "libvirtd", "--stop", *folder, env=self.rig.env)
+
     def test_a_load_that_outgrows_its_guest_is_killed_and_the_agent_lives(self):
         self.up("--vms", "1")
         self.lab("load", "all", "mem:rate=400M")

@@ -6,8 +6,11 @@ import os
 import pty
 import resource
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from house import House, PROGRAMS, RAW, RESULT_LINE, SANITIZED, eventually
@@ -326,6 +329,42 @@ class Commands(House):
         self.stop()
         nowhere()
         self.refused(FAILED, "the last one ended with hit ratio", "fairlead-service", "stop")
+
+    def test_the_service_manager_hears_that_it_lives(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.settimeout(20)
+        manager.bind(self.path("notify"))
+        environment = dict(self.environment, NOTIFY_SOCKET=self.path("notify"),
+                           WATCHDOG_USEC="200000")
+        service = self.spawn("service", "start", "--foreground", "--image", "null:1M",
+                             env=environment)
+        began = time.monotonic()
+        self.assertEqual([manager.recv(99) for _ in range(6)], [b"READY=1"] + 5 * [b"WATCHDOG=1"])
+        self.assertGreater(time.monotonic() - began, 0.45, "twice as often as asked, not more")
+        os.kill(service.pid, signal.SIGSTOP)
+        manager.settimeout(0.5)
+        with self.assertRaises(TimeoutError):
+            for _ in range(10):
+                manager.recv(99)
+        os.kill(service.pid, signal.SIGCONT)
+        manager.settimeout(20)
+        self.assertEqual(manager.recv(99), b"WATCHDOG=1")
+        self.ok("service", "stop")
+        self.assertEqual(service.wait(20), 0)
+
+    def test_a_watchdog_of_another_process_is_not_fed(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(self.path("notify"))
+        environment = dict(self.environment, NOTIFY_SOCKET=self.path("notify"),
+                           WATCHDOG_USEC="2000", WATCHDOG_PID="1")
+        self.spawn("service", "start", "--foreground", "--image", "null:1M", env=environment)
+        manager.settimeout(20)
+        self.assertEqual(manager.recv(99), b"READY=1")
+        manager.settimeout(0.3)
+        self.assertRaises(TimeoutError, manager.recv, 99)
+        self.ok("service", "stop")
 
     def test_a_report_is_never_that_of_an_earlier_run(self):
         self.image()

@@ -25,7 +25,7 @@ class Managers(House):
             self.assertIn(hint, result.stderr)
 
     def lock(self, program):
-        return os.path.join(self.runtime, program.removeprefix("fairlead-") + ".lock")
+        return os.path.join(self.runtime, f"manager@{program.removeprefix('fairlead-')}.lock")
 
     @property
     def masks(self):
@@ -71,6 +71,40 @@ class Managers(House):
         for verb in ("vcpu", "memory"):
             self.refused(USAGE, DIFFERENT_HOST, "fairlead-monitor", verb, *ELSEWHERE)
 
+    def test_an_empty_uri_is_a_wrong_command_line(self):
+        for program in MANAGERS:
+            self.refused(USAGE, "--uri: it is empty", program, "1", "--uri", "")
+        self.refused(USAGE, "--uri: it is empty", "fairlead-vcpu", "--restore", "--uri", "")
+        for verb in ("vcpu", "memory"):
+            self.refused(USAGE, "--uri: it is empty", "fairlead-monitor", verb, "--uri", "")
+        for verb in ("up", "ls", "down", "libvirtd"):
+            self.refused(USAGE, "--uri: it is empty", "fairlead-lab", verb, "--uri", "")
+
+    def test_what_no_lab_can_be_is_a_wrong_command_line(self):
+        for words in (["--pin", "9999"], ["--pin", "0,0"], ["--pin", "x"], ["--name", "../x"],
+                      ["--name", ""], ["--memory", "999", "--max", "99"]):
+            self.refused(USAGE, words[0], "fairlead-lab", "up", *words)
+        for folder in ('a"b', "a\nb", "a\\b", "l" * 90):
+            for more in ([], ["--stop"]):
+                self.refused(USAGE, "--private: ", "fairlead-lab", "libvirtd", "--private",
+                             self.path(folder), *more)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_rule_without_a_processor_is_told_once(self):
+        with open(self.path("rules"), "w", encoding="ascii") as file:
+            file.write('[guest."test"]\npcpus = "4000"\n')
+        done = self.run_program("fairlead-vcpu", "0.1", "--once", "--config", self.path("rules"),
+                                *HERE)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stderr,
+                         "fairlead-vcpu: [guest.'test'] pcpus = \"4000\": none of them is managed "
+                         "and online, so the guest is left as it is\n")
+
+    def test_guests_are_told_by_their_names(self):
+        said = self.ok("fairlead-memory", "0.1", "--once", "--explain", *HERE)
+        self.assertIn("test: is to report every 1 s", said)
+        self.assertNotIn("6695eb01", said)
+
     def test_what_has_no_meaning_beside_restore_is_refused(self):
         self.write_masks(self.of_test())
         for words in (["1"], ["--once"], ["--replay", "/dev/null"], ["--record", "x"],
@@ -115,6 +149,18 @@ class Managers(House):
                 self.refused(FAILED, f"{self.masks} is damaged (", "fairlead-vcpu", *words, *HERE)
             with open(self.masks, encoding="utf-8") as file:
                 self.assertEqual(file.read(), text)
+
+    def test_two_signals_at_one_moment_are_one(self):
+        for program, words in (("fairlead-monitor", ["vcpu"]), ("fairlead-monitor", ["memory"]),
+                               ("fairlead-vcpu", []), ("fairlead-memory", [])):
+            with self.subTest(program=program, words=words):
+                process = self.spawn(program, *words, "0.1", *HERE)
+                self.assertNotEqual(process.stdout.readline(), "")
+                # As timeout(1): to the process, then to its group, of which it is the only one.
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate(timeout=20)
+                self.assertEqual((process.returncode, said), (0, ""))
 
     def test_a_second_manager_of_a_kind_is_told_of_the_first(self):
         managers = {program: self.running(program) for program in MANAGERS}  # both at once

@@ -74,7 +74,8 @@ class Scripts(House):
         os.unlink(tree / "bin")
         (tree / "bin").mkdir()
         program = shutil.copy(os.path.join(PROGRAMS, "fairlead-service"), tree / "bin")
-        for name in ("build/x", "demo-out/y", "fuzz-out/a_fuzz/log"):
+        for name in ("build/x", "demo-out/y", "reproduce-001/z.svg", "cpu/vcpu_scheduler",
+                     "memory/src/memory_coordinator", "fuzz-out/a_fuzz/log"):
             (tree / name).parent.mkdir(parents=True)
             (tree / name).touch()
         self.ok(str(program), "start", "--image", "null:1M")
@@ -84,6 +85,9 @@ class Scripts(House):
         self.assertEqual(result.returncode, 0)
         self.assertIn(f"process {self.service_pid()} still serves", result.stderr)
         self.assertIn("fuzz-out/ stays", result.stderr)
+        self.assertEqual(os.listdir(tree / "cpu") + os.listdir(tree / "memory/src"), [])
+        shutil.rmtree(tree / "cpu")
+        shutil.rmtree(tree / "memory")
         self.assertEqual(set(os.listdir(tree)), {"scripts", "Makefile", "fuzz-out"})
         self.ok("service", "stop")
         finding.unlink()
