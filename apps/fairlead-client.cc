@@ -124,57 +124,57 @@ base::Status measure(const ClientCommand& command) {
 
 // An option whose text `parse` understands and `take` keeps.
 template <typename Parse, typename Take>
-CLI::Option* add_parsed(CLI::App& app, const std::string& name, Parse parse, Take take,
+apps::Option add_parsed(apps::Command app, const std::string& name, Parse parse, Take take,
                         const std::string& what) {
   return app
-      .add_option_function<std::string>(
+      .add_option_function(
           name, [parse, take](const std::string& text) { take(*parse(text)); }, what)
-      ->check(apps::accepts(parse));
+      .check(apps::accepts(parse));
 }
 
-void add_options(CLI::App& app, ClientCommand& command) {
+void add_options(apps::Command app, ClientCommand& command) {
   const auto duration = [](const std::string& text) { return base::parse_duration_ns(text); };
   const auto keep = [](std::int64_t& where) {
     return [&where](std::int64_t value) { where = value; };
   };
   app.add_option("threads", command.workload.threads, "how many read at once, 1 to 10000")
-      ->required()
-      ->check(apps::within(std::uint32_t{1}, kMostThreads))
-      ->option_text("N");
+      .required()
+      .check(apps::within(std::uint32_t{1}, kMostThreads))
+      .option_text("N");
   app.add_option("requests", command.workload.requests,
                  "how many reads in all; may be left out with --duration and --no-files")
-      ->check(apps::within(std::uint64_t{1}, kMostRequests))
-      ->option_text("N");
+      .check(apps::within(std::uint64_t{1}, kMostRequests))
+      .option_text("N");
   app.add_option("--name", command.service, "the service's name")
-      ->check(apps::accepts(daemon::RuntimeDir::check_name))
-      ->type_name("NAME")
-      ->capture_default_str();
+      .check(apps::accepts(daemon::RuntimeDir::check_name))
+      .type_name("NAME")
+      .capture_default_str();
   add_parsed(
       app, "--pattern", [](const std::string& text) { return block::parse_pattern(text); },
       [&command](block::Pattern pattern) { command.workload.pattern = pattern; }, "which sectors")
-      ->type_name("uniform|zipf:S|seq")
-      ->default_str("uniform");
+      .type_name("uniform|zipf:S|seq")
+      .default_str("uniform");
   add_parsed(app, "--duration", duration, keep(command.workload.duration_ns),
              "stop after this long, whatever is left")
-      ->type_name("DURATION");
+      .type_name("DURATION");
   add_parsed(app, "--poll", duration, keep(command.client.poll_ns),
              "longest look for an answer before sleeping; 0: always sleep")
-      ->type_name("DURATION")
-      ->default_str("1ms");
+      .type_name("DURATION")
+      .default_str("1ms");
   add_parsed(app, "--reconnect", duration, keep(command.client.reconnect_ns),
              "wait this long for a service that died")
-      ->type_name("DURATION")
-      ->default_str("10s");
+      .type_name("DURATION")
+      .default_str("10s");
   add_parsed(
       app, "--seed", [](const std::string& text) { return base::parse_unsigned(text); },
       [&command](std::uint64_t seed) { command.workload.seed = seed; },
       "repeat the same sectors; a random one if it is not given")
-      ->type_name("N");
+      .type_name("N");
   app.add_option("--weight", command.client.weight,
                  "share against other clients, 1 to 1000; the service may give less")
-      ->check(apps::within(std::uint32_t{1}, abi::kMaxWeight))
-      ->type_name("N")
-      ->capture_default_str();
+      .check(apps::within(std::uint32_t{1}, abi::kMaxWeight))
+      .type_name("N")
+      .capture_default_str();
   apps::add_output_option(app, command.output);
   app.add_flag_callback(
       "--no-files", [&command] { command.files = false; }, "do not write sectors.PID and read.PID");
@@ -184,7 +184,8 @@ void add_options(CLI::App& app, ClientCommand& command) {
 
 int main(int argc, char** argv) {
   fairlead::base::hold_standard_streams();
-  CLI::App app("read random sectors from a fairlead service and time each request", kProgram);
+  apps::CommandLine app("read random sectors from a fairlead service and time each request",
+                        kProgram);
   ClientCommand command;
   std::random_device entropy;
   command.workload.seed = (std::uint64_t{entropy()} << 32) | entropy();

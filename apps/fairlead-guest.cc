@@ -119,26 +119,26 @@ base::Status refresh_lock(const GuestCommand& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("kernels and first file systems for small guests, made of Debian packages",
-               kProgram);
+  apps::CommandLine app("kernels and first file systems for small guests, made of Debian packages",
+                        kProgram);
   GuestCommand command;
   app.add_option("--lock", command.lock, "file that pins the packages [yours, else built in]");
   app.add_option("--cache", command.cache, "folder [$XDG_CACHE_HOME/fairlead]");
   app.add_option("-o,--output", command.output, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
-  auto* build_verb =
+      .check(apps::one_of({"text", "json"}, apps::InHelp::kYes))
+      .capture_default_str();
+  const auto build_verb =
       app.add_subcommand("build", "make kernel and initramfs, unless they are there");
-  build_verb->add_flag("--uml", command.uml, "for User-Mode Linux");
-  build_verb->add_flag("--headers", command.headers, "the matching kernel headers, too");
-  auto* headers_verb = app.add_subcommand("headers", "fetch the matching kernel headers");
-  auto* lock_verb = app.add_subcommand("lock", "pin what the archive has now");
-  for (auto* verb : {build_verb, headers_verb, lock_verb}) verb->fallthrough();
-  app.require_subcommand(1);
+  build_verb.add_flag("--uml", command.uml, "for User-Mode Linux");
+  build_verb.add_flag("--headers", command.headers, "the matching kernel headers, too");
+  const auto headers_verb = app.add_subcommand("headers", "fetch the matching kernel headers");
+  const auto lock_verb = app.add_subcommand("lock", "pin what the archive has now");
+  for (const auto verb : {build_verb, headers_verb, lock_verb}) verb.fallthrough();
+  app.require_subcommand(1, 1);
   return apps::run(app, argc, argv, [&] {
-    const auto status = build_verb->parsed()     ? build(command)
-                        : headers_verb->parsed() ? headers(command)
-                                                 : refresh_lock(command);
+    const auto status = build_verb.parsed()     ? build(command)
+                        : headers_verb.parsed() ? headers(command)
+                                                : refresh_lock(command);
     return status ? apps::kDone : apps::fail(kProgram, status.error());
   });
 }

@@ -49,13 +49,13 @@ void print(const block::IntegrityResult& result, bool json_wanted) {
 
 int main(int argc, char** argv) {
   fairlead::base::hold_standard_streams();
-  CLI::App app("compare what a client read with the image", kProgram);
+  apps::CommandLine app("compare what a client read with the image", kProgram);
   std::vector<std::string> paths;
   std::string output = "text";
   app.add_option("files", paths, "sectors.PID, read.PID and the image, in any order")
-      ->required()
-      ->expected(3)
-      ->option_text("FILE FILE FILE");
+      .required()
+      .expected(3)
+      .option_text("FILE FILE FILE");
   apps::add_output_option(app, output);
   return apps::run(app, argc, argv, [&] {
     const auto files = block::sort_out(paths);

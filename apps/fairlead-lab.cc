@@ -310,75 +310,77 @@ base::Status libvirtd(const LabCommand& command) {
   return {};
 }
 
-void add_up(CLI::App& verb, LabCommand& command) {
-  const auto number = [](auto least, auto most) { return CLI::Range(least, most); };
+void add_up(apps::Command verb, LabCommand& command) {
+  const auto number = [](int least, int most) {
+    return apps::within(least, most, apps::InHelp::kYes);
+  };
   verb.add_option("--vms", command.up.count, "how many guests")
-      ->check(number(1, 64))
-      ->capture_default_str();
+      .check(number(1, 64))
+      .capture_default_str();
   verb.add_option("--vcpus", command.up.vcpus, "of each")
-      ->check(number(1, 64))
-      ->capture_default_str();
+      .check(number(1, 64))
+      .capture_default_str();
   verb.add_option("--memory", command.up.memory_mib, "MiB that each starts with")
-      ->check(number(64, 1 << 20))
-      ->capture_default_str();
+      .check(number(64, 1 << 20))
+      .capture_default_str();
   verb.add_option("--max", command.up.max_mib, "MiB that each can grow to")
-      ->check(number(64, 1 << 20))
-      ->capture_default_str();
+      .check(number(64, 1 << 20))
+      .capture_default_str();
   verb.add_option("--pin", command.pins,
                   "processor of all guests, or one for each: 0,1,0,1 [free]");
   verb.add_option("--accel", command.accel, "auto, kvm or tcg")
-      ->check(CLI::IsMember({"auto", "kvm", "tcg"}))
-      ->capture_default_str();
+      .check(apps::one_of({"auto", "kvm", "tcg"}, apps::InHelp::kYes))
+      .capture_default_str();
   verb.add_option("--lock", command.lock, "file that pins the packages, as in fairlead guest");
   verb.add_flag("--disk", command.disk, "an empty disk each, for loads of page cache");
+}
+
+std::string why_no_shape(const std::string& text) {
+  const auto shape = guest::parse_load(text);
+  return shape || text == "stop" ? std::string() : std::string(shape.error());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("small real guests under libvirt, and the loads they carry", kProgram);
+  apps::CommandLine app("small real guests under libvirt, and the loads they carry", kProgram);
   LabCommand command;
   app.add_option("--uri", command.uri, "of libvirt [$LIBVIRT_DEFAULT_URI, else qemu:///system]");
   app.add_option("--name", command.up.prefix, "what the guests' names begin with")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("-o,--output", command.output, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
-  auto* up_verb = app.add_subcommand("up", "start guests");
-  add_up(*up_verb, command);
-  auto* ls_verb = app.add_subcommand("ls", "show them and what they report");
-  ls_verb->add_flag("--all", command.all, "whatever their names");
-  auto* load_verb = app.add_subcommand("load", "give a guest, or all, another load");
-  load_verb->add_option("guest", command.which, "its name, or all")->required();
-  load_verb->add_option("shape", command.shapes, "cpu:…, mem:…, or stop")
-      ->required()
-      ->check(CLI::Validator(
-          [](const std::string& text) {
-            const auto shape = guest::parse_load(text);
-            return shape || text == "stop" ? std::string() : std::string(shape.error());
-          },
-          "SHAPE"));
-  auto* console_verb = app.add_subcommand("console", "a shell in a guest");
-  console_verb->add_option("guest", command.which, "its name")->required();
-  auto* down_verb = app.add_subcommand("down", "end them and remove their files");
-  down_verb->add_flag("--all", command.all, "whatever their names, and our libvirt daemon");
-  auto* daemon_verb =
+      .check(apps::one_of({"text", "json"}, apps::InHelp::kYes))
+      .capture_default_str();
+  const auto up_verb = app.add_subcommand("up", "start guests");
+  add_up(up_verb, command);
+  const auto ls_verb = app.add_subcommand("ls", "show them and what they report");
+  ls_verb.add_flag("--all", command.all, "whatever their names");
+  const auto load_verb = app.add_subcommand("load", "give a guest, or all, another load");
+  load_verb.add_option("guest", command.which, "its name, or all").required();
+  load_verb.add_option("shape", command.shapes, "cpu:…, mem:…, or stop")
+      .required()
+      .check({.why_not = why_no_shape, .in_help = "SHAPE"});
+  const auto console_verb = app.add_subcommand("console", "a shell in a guest");
+  console_verb.add_option("guest", command.which, "its name").required();
+  const auto down_verb = app.add_subcommand("down", "end them and remove their files");
+  down_verb.add_flag("--all", command.all, "whatever their names, and our libvirt daemon");
+  const auto daemon_verb =
       app.add_subcommand("libvirtd", "start a libvirt daemon where no service manager does");
-  daemon_verb->add_flag("--stop", command.stop, "end it");
-  daemon_verb->add_option("--private", command.private_folder,
-                          "folder for its sockets and state; prints its own URI");
-  for (auto* verb : app.get_subcommands({})) verb->fallthrough();
-  app.require_subcommand(1);
+  daemon_verb.add_flag("--stop", command.stop, "end it");
+  daemon_verb.add_option("--private", command.private_folder,
+                         "folder for its sockets and state; prints its own URI");
+  for (const auto verb : app.subcommands()) verb.fallthrough();
+  app.require_subcommand(1, 1);
   return apps::run(app, argc, argv, [&] {
     if (const auto good = check(command); !good) {
       return apps::fail_usage(kProgram, good.error().message());
     }
-    if (up_verb->parsed()) return up(command);
-    const auto status = ls_verb->parsed()        ? ls(command)
-                        : load_verb->parsed()    ? load(command)
-                        : console_verb->parsed() ? console(command)
-                        : down_verb->parsed()    ? down(command)
-                                                 : libvirtd(command);
+    if (up_verb.parsed()) return up(command);
+    const auto status = ls_verb.parsed()        ? ls(command)
+                        : load_verb.parsed()    ? load(command)
+                        : console_verb.parsed() ? console(command)
+                        : down_verb.parsed()    ? down(command)
+                                                : libvirtd(command);
     return status ? apps::kDone : apps::fail(kProgram, status.error());
   });
 }

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "apps/command.h"
@@ -171,21 +170,21 @@ base::Status add_shares(const std::string& text, manage::MemorySettings& setting
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("move memory among this host's guests before they starve", kProgram);
+  apps::CommandLine app("move memory among this host's guests before they starve", kProgram);
   apps::ManagerOptions options;
   std::map<std::string, std::uint64_t> sizes;
   std::vector<std::string> shares;
   bool print = false;
   apps::add_manager_options(app, options);
   const auto add_size = [&](const std::string& name, const std::string& help) {
-    app.add_option_function<std::string>(
+    app.add_option_function(
            name,
            [&sizes, name](const std::string& text) {
              sizes[name] = *base::parse_unsigned(text, 0, 1'000'000'000) * manage::kMiB;
            },
            help)
-        ->option_text("MIB")
-        ->check(apps::accepts(
+        .option_text("MIB")
+        .check(apps::accepts(
             [](const std::string& text) { return base::parse_unsigned(text, 0, 1'000'000'000); }));
   };
   add_size("--pool", "memory for all guests together [what the host has]");
@@ -193,7 +192,7 @@ int main(int argc, char** argv) {
   add_size("--min", "that each guest keeps [200]");
   add_size("--max", "that a guest gets at most [its own maximum]");
   app.add_option("--shares", shares, "how much a guest counts where memory is scarce [1000 each]")
-      ->option_text("VM=N");
+      .option_text("VM=N");
   app.add_flag("--print-config", print, "print the settings as a configuration file, and end");
   return apps::run(app, argc, argv, [&] {
     manage::MemorySettings settings;

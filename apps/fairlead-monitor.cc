@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "apps/command.h"
@@ -354,8 +353,7 @@ class Monitor {
       std::fputs(text.c_str(), stdout);
     }
     if (!apps::flush_stdout()) {
-      return base::fail_errno(apps::stdout_errno == 0 ? EIO : apps::stdout_errno,
-                              "write standard output");
+      return base::fail_errno(apps::stdout_errno(), "write standard output");
     }
     if (!log_.is_open()) return {};
     log_ << line << '\n' << std::flush;
@@ -379,43 +377,44 @@ int monitor(const MonitorOptions& options, Watch& watch, virt::LibvirtOptions li
   return Monitor(options, watch).run(**hypervisor, **end);
 }
 
-CLI::App* add_verb(CLI::App& app, const char* name, const char* purpose, MonitorOptions& options,
-                   double otherwise) {
-  auto* verb = app.add_subcommand(name, purpose);
-  verb->add_option("interval", options.interval_s,
-                   fmt::format("seconds from one look to the next [{}]", otherwise))
-      ->check(apps::accepts_interval());
-  verb->add_option("--uri", options.uri, "of libvirt on this host")
-      ->check(apps::accepts(virt::check_local_uri))
-      ->capture_default_str();
-  verb->add_option("--rounds", options.rounds, "end after so many [at SIGINT or SIGTERM]")
-      ->option_text("N")
-      ->check(apps::accepts(
+apps::Command add_verb(apps::Command app, const char* name, const char* purpose,
+                       MonitorOptions& options, double otherwise) {
+  const auto verb = app.add_subcommand(name, purpose);
+  verb.add_option("interval", options.interval_s,
+                  fmt::format("seconds from one look to the next [{}]", otherwise))
+      .check(apps::accepts_interval());
+  verb.add_option("--uri", options.uri, "of libvirt on this host")
+      .check(apps::accepts(virt::check_local_uri))
+      .capture_default_str();
+  verb.add_option("--rounds", options.rounds, "end after so many [at SIGINT or SIGTERM]")
+      .option_text("N")
+      .check(apps::accepts(
           [](const std::string& text) { return base::parse_unsigned(text, 1, 1'000'000'000); }));
-  apps::add_output_option(*verb, options.output);
-  verb->add_option("--log", options.log, "write the JSON lines to this file, too")
-      ->option_text("FILE")
-      ->check(apps::not_empty());
+  apps::add_output_option(verb, options.output);
+  verb.add_option("--log", options.log, "write the JSON lines to this file, too")
+      .option_text("FILE")
+      .check(apps::not_empty());
   return verb;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("show what this host's guests do, round by round", kProgram);
+  apps::CommandLine app("show what this host's guests do, round by round", kProgram);
   MonitorOptions options;
-  auto* vcpu = add_verb(app, "vcpu", "each processor's usage, and the vCPUs that are pinned to it",
-                        options, kVcpuSeconds);
-  vcpu->add_option("--pcpus", options.pcpus, "the processors to watch, as in 0-3,8 [all online]")
-      ->option_text("LIST")
-      ->check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); }));
-  auto* memory =
+  const auto vcpu =
+      add_verb(app, "vcpu", "each processor's usage, and the vCPUs that are pinned to it", options,
+               kVcpuSeconds);
+  vcpu.add_option("--pcpus", options.pcpus, "the processors to watch, as in 0-3,8 [all online]")
+      .option_text("LIST")
+      .check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); }));
+  const auto memory =
       add_verb(app, "memory", "each guest's size and what it has left", options, kMemorySeconds);
-  app.require_subcommand(1);
+  app.require_subcommand(1, 1);
   return apps::run(app, argc, argv, [&] {
     if (options.interval_s == 0)
-      options.interval_s = memory->parsed() ? kMemorySeconds : kVcpuSeconds;
-    if (memory->parsed()) {
+      options.interval_s = memory.parsed() ? kMemorySeconds : kVcpuSeconds;
+    if (memory.parsed()) {
       MemoryWatch watch;
       return monitor(options, watch,
                      {.uri = options.uri,

@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/quote.h"
+#include "base/standard_streams.h"
 #include "base/units.h"
 #include "sim/document_cases.h"
 #include "sim/document_report.h"
@@ -216,21 +217,21 @@ int reproduce(const Options& options) {
 
 int main(int argc, char** argv) {
   fairlead::base::hold_standard_streams();
-  CLI::App app("run a course document's cases again in simulation, beside simple policies",
-               kProgram);
+  apps::CommandLine app("run a course document's cases again in simulation, beside simple policies",
+                        kProgram);
   Options options;
   app.add_option("document", options.document, "number of the document: 001")
-      ->required()
-      ->option_text("DOCUMENT");
+      .required()
+      .option_text("DOCUMENT");
   app.add_option("--out", options.folder, "folder for samples and plots, made if it is missing")
-      ->type_name("DIR")
-      ->capture_default_str();
-  app.add_option_function<std::string>(
+      .type_name("DIR")
+      .capture_default_str();
+  app.add_option_function(
          "--seed", [&](const std::string& text) { options.seed = *base::parse_unsigned(text); },
          "of the simulated worlds' chance [1]")
-      ->check(apps::accepts([](const std::string& text) { return base::parse_unsigned(text); }))
-      ->option_text("N");
-  app.add_option("--case", options.only, "only this one [all]")->type_name("NAME");
+      .check(apps::accepts([](const std::string& text) { return base::parse_unsigned(text); }))
+      .option_text("N");
+  app.add_option("--case", options.only, "only this one [all]").type_name("NAME");
   apps::add_output_option(app, options.output);
   return apps::run(app, argc, argv, [&] { return reproduce(options); });
 }

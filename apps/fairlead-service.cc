@@ -19,6 +19,7 @@
 namespace {
 
 using fairlead::apps::accepts;
+using fairlead::apps::Command;
 using fairlead::apps::one_of;
 using fairlead::apps::ServiceCommand;
 using fairlead::apps::within;
@@ -49,40 +50,40 @@ EngineKind engine_of(const std::string& word) {
   return word == "pool" ? EngineKind::kPool : EngineKind::kAuto;
 }
 
-void add_duration(CLI::App& start, const std::string& name, std::int64_t& where,
+void add_duration(Command start, const std::string& name, std::int64_t& where,
                   const std::string& what, const std::string& standard) {
   const auto parse = [](const std::string& text) { return base::parse_duration_ns(text); };
   start
-      .add_option_function<std::string>(
+      .add_option_function(
           name, [&where, parse](const std::string& text) { where = *parse(text); }, what)
-      ->check(accepts(parse))
-      ->type_name("DURATION")
-      ->default_str(standard);
+      .check(accepts(parse))
+      .type_name("DURATION")
+      .default_str(standard);
 }
 
-void add_number(CLI::App& start, const std::string& name, std::uint32_t& where, std::uint32_t least,
+void add_number(Command start, const std::string& name, std::uint32_t& where, std::uint32_t least,
                 std::uint32_t most, const std::string& what) {
   start.add_option(name, where, what)
-      ->check(within(least, most))
-      ->type_name("N")
-      ->capture_default_str();
+      .check(within(least, most))
+      .type_name("N")
+      .capture_default_str();
 }
 
-void add_start_options(CLI::App& start, ServiceCommand& command) {
+void add_start_options(Command start, ServiceCommand& command) {
   auto& limits = command.limits;
   start.add_option("--image", command.image, "file or block device to serve, or null:SIZE")
-      ->check(accepts(fairlead::block::Image::check_spec))
-      ->type_name("FILE")
-      ->capture_default_str();
+      .check(accepts(fairlead::block::Image::check_spec))
+      .type_name("FILE")
+      .capture_default_str();
   start
-      .add_option_function<std::string>(
+      .add_option_function(
           "--cache-bytes",
           [&](const std::string& text) { command.cache_bytes = *parse_cache_bytes(text); },
           "cache, bookkeeping included; at most 1 % of the image; auto is that, but no more than a "
           "quarter of the memory to be had")
-      ->check(accepts(parse_cache_bytes))
-      ->type_name("SIZE|auto")
-      ->default_str("auto");
+      .check(accepts(parse_cache_bytes))
+      .type_name("SIZE|auto")
+      .default_str("auto");
   add_duration(start, "--idle-timeout", limits.idle_ns,
                "end after this long without a request; 0: never", "300s");
   add_duration(start, "--poll", limits.poll_ns,
@@ -94,24 +95,24 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
   add_number(start, "--max-slots", limits.slots, 2, 4096,
              "most requests in flight of one client, 2 to 4096");
   start
-      .add_option_function<std::string>(
+      .add_option_function(
           "--max-data",
           [&](const std::string& text) {
             limits.data_bytes = static_cast<std::uint32_t>(*parse_data_bytes(text));
           },
           "largest request in bytes, a multiple of 512 up to 65536")
-      ->check(accepts(parse_data_bytes))
-      ->type_name("N")
-      ->default_str(std::to_string(limits.data_bytes));
+      .check(accepts(parse_data_bytes))
+      .type_name("N")
+      .default_str(std::to_string(limits.data_bytes));
   add_number(start, "--max-weight", limits.weight, 1, fairlead::abi::kMaxWeight,
              "greatest weight that a client is given, 1 to 1000");
   start
-      .add_option_function<std::string>(
+      .add_option_function(
           "--engine", [&](const std::string& word) { limits.engine = engine_of(word); },
           "how to read: by io_uring, or a pool of threads")
-      ->check(one_of({"auto", "uring", "pool"}))
-      ->type_name("auto|uring|pool")
-      ->default_str("auto");
+      .check(one_of({"auto", "uring", "pool"}))
+      .type_name("auto|uring|pool")
+      .default_str("auto");
   start.add_flag("--foreground", command.foreground, "do not become a daemon");
   start.add_flag_callback(
       "--no-sandbox", [&] { command.sandbox = false; },
@@ -122,40 +123,40 @@ void add_start_options(CLI::App& start, ServiceCommand& command) {
 
 int main(int argc, char** argv) {
   fairlead::base::hold_standard_streams();
-  CLI::App app("serve the sectors of a disk image to many client processes", "fairlead-service");
+  fairlead::apps::CommandLine app("serve the sectors of a disk image to many client processes",
+                                  "fairlead-service");
   ServiceCommand command;
   command.limits.cores = usable_cores();
   app.require_subcommand(0, 1);
-  app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(fairlead::apps::kUnits);
   app.add_option("--name", command.name, "the service's name, when there are several")
-      ->check(accepts(fairlead::daemon::RuntimeDir::check_name))
-      ->type_name("NAME")
-      ->capture_default_str();
+      .check(accepts(fairlead::daemon::RuntimeDir::check_name))
+      .type_name("NAME")
+      .capture_default_str();
   app.fallthrough();
-  app.set_config("--config", "", "read options from a TOML file")->type_name("FILE");
+  app.set_config("--config", "read options from a TOML file").type_name("FILE");
   bool print_config = false;
   app.add_flag("--print-config", print_config, "print the resulting options as TOML and end")
-      ->configurable(false);
+      .configurable(false);
 
-  auto* start = app.add_subcommand("start", "start serving; returns when clients may come");
-  add_start_options(*start, command);
-  auto* stop = app.add_subcommand("stop", "end the service; prints hit ratio and totals");
-  auto* status = app.add_subcommand("status", "print what a running service counts");
+  const auto start = app.add_subcommand("start", "start serving; returns when clients may come");
+  add_start_options(start, command);
+  const auto stop = app.add_subcommand("stop", "end the service; prints hit ratio and totals");
+  const auto status = app.add_subcommand("status", "print what a running service counts");
   bool watch = false;
-  for (auto* question : {stop, status}) {
-    fairlead::apps::add_output_option(*question, command.output);
+  for (const auto question : {stop, status}) {
+    fairlead::apps::add_output_option(question, command.output);
   }
-  status->add_flag("--watch", watch, "again every second, until interrupted");
+  status.add_flag("--watch", watch, "again every second, until interrupted");
 
   return fairlead::apps::run(app, argc, argv, [&] {
     if (print_config) {
-      std::fputs(app.config_to_str(true, true).c_str(), stdout);
+      std::fputs(app.config_to_str().c_str(), stdout);
       return fairlead::apps::kDone;
     }
-    if (start->parsed()) return fairlead::apps::start_service(command);
-    if (stop->parsed()) return fairlead::apps::stop_service(command);
-    if (status->parsed()) return fairlead::apps::show_status(command, watch);
-    return fairlead::apps::fail_usage(app.get_name(), "say what to do: start, stop or status");
+    if (start.parsed()) return fairlead::apps::start_service(command);
+    if (stop.parsed()) return fairlead::apps::stop_service(command);
+    if (status.parsed()) return fairlead::apps::show_status(command, watch);
+    return fairlead::apps::fail_usage(app.name(), "say what to do: start, stop or status");
   });
 }

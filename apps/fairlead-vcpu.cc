@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "apps/command.h"
@@ -178,26 +177,27 @@ int manage_vcpus(const apps::ManagerOptions& options, const manage::CpuSettings&
 }
 
 // What would be silently without effect beside --restore.
-void add_restore(CLI::App& app, bool& put_back) {
-  auto* restore = app.add_flag("--restore", put_back, "put the masks of before back, and end");
+void add_restore(apps::Command app, bool& put_back) {
+  const auto restore = app.add_flag("--restore", put_back, "put the masks of before back, and end");
   for (const char* other : {"interval", "--once", "--explain", "--output", "--config", "--record",
                             "--replay", "--pcpus", "--print-config"}) {
-    restore->excludes(app.get_option(other));
+    restore.excludes(app.get_option(other));
   }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("keep this host's processors evenly loaded by pinning the guests' vCPUs", kProgram);
+  apps::CommandLine app("keep this host's processors evenly loaded by pinning the guests' vCPUs",
+                        kProgram);
   apps::ManagerOptions options;
   std::string pcpus;
   bool put_back = false;
   bool print = false;
   apps::add_manager_options(app, options);
   app.add_option("--pcpus", pcpus, "the processors to manage, as in 0-3,8 [all that are online]")
-      ->option_text("LIST")
-      ->check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); }));
+      .option_text("LIST")
+      .check(apps::accepts([](const std::string& text) { return manage::CpuSet::parse(text); }));
   app.add_flag("--print-config", print, "print the settings as a configuration file, and end");
   add_restore(app, put_back);
   return apps::run(app, argc, argv, [&] {

@@ -181,28 +181,28 @@ class Loop {
 
 }  // namespace
 
-void add_manager_options(CLI::App& app, ManagerOptions& options) {
+void add_manager_options(Command app, ManagerOptions& options) {
   app.add_option("interval", options.interval_s, "seconds from one look to the next")
-      ->check(accepts_interval());
+      .check(accepts_interval());
   app.add_option("--uri", options.uri, "of libvirt on this host")
-      ->check(accepts(virt::check_local_uri))
-      ->capture_default_str();
+      .check(accepts(virt::check_local_uri))
+      .capture_default_str();
   app.add_flag("--once", options.once, "look twice, act once, end");
   app.add_flag("--dry-run", options.dry_run, "say what would be done, do nothing");
   app.add_flag("--explain", options.explain, "say also why nothing more is done");
   app.add_option("-o,--output", options.output, "text or json, one object a line")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+      .check(one_of({"text", "json"}, InHelp::kYes))
+      .capture_default_str();
   app.add_option("--config", options.config, "TOML file with settings and rules for guests")
-      ->option_text("FILE")
-      ->check(not_empty());
+      .option_text("FILE")
+      .check(not_empty());
   app.add_option("--record", options.record, "write every sample and plan to this file")
-      ->option_text("FILE")
-      ->check(not_empty());
+      .option_text("FILE")
+      .check(not_empty());
   app.add_option("--replay", options.replay,
                  "decide on a recording's samples with its settings and compare the plans")
-      ->option_text("FILE")
-      ->check(not_empty());
+      .option_text("FILE")
+      .check(not_empty());
 }
 
 int run_manager(const std::string& program, const ManagerOptions& options, ManagerProgram& manager,

@@ -14,8 +14,7 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/command_line.h"
 #include "manage/hypervisor.h"
 
 namespace fairlead::apps {
@@ -35,7 +34,7 @@ struct ManagerOptions {
 };
 
 // Interval, --uri, --once, --dry-run, --explain, -o, --config, --record, --replay.
-void add_manager_options(CLI::App& app, ManagerOptions& options);
+void add_manager_options(Command app, ManagerOptions& options);
 
 // One manager, as the loop sees it.  Each call but decide() concerns the last decision.
 class ManagerProgram {

@@ -15,9 +15,9 @@
 #include <cstdlib>
 #include <string>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/command_line.h"
 #include "base/clock.h"
 #include "daemon/end_watch.h"
 
@@ -52,18 +52,17 @@ class Rounds {
 };
 
 // Seconds from 0.1 to an hour.
-inline CLI::Validator accepts_interval() {
+inline Check accepts_interval() {
   constexpr double kLeast = 0.1;
   constexpr double kMost = 3600;
-  return CLI::Validator(
-      [](const std::string& text) {
-        char* end = nullptr;
-        const double seconds = std::strtod(text.c_str(), &end);
-        const bool fine = !text.empty() && *end == '\0' && seconds >= kLeast && seconds <= kMost;
-        return fine ? std::string()
-                    : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
-      },
-      "SECONDS");
+  const auto why_not = [](const std::string& text) {
+    char* end = nullptr;
+    const double seconds = std::strtod(text.c_str(), &end);
+    const bool fine = !text.empty() && *end == '\0' && seconds >= kLeast && seconds <= kMost;
+    return fine ? std::string()
+                : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
+  };
+  return {.why_not = why_not, .in_help = "SECONDS"};
 }
 
 }  // namespace fairlead::apps

@@ -9,8 +9,7 @@
 
 #include <array>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/command_line.h"
 #include "base/clock.h"
 #include "block/client.h"
 #include "report.h"
@@ -27,10 +26,11 @@ bool input_ended() {
 
 int main(int argc, char** argv) {
   using namespace fairlead;
-  CLI::App app("read without pause and tell when a restarted service answers", "gap_reader");
+  apps::CommandLine app("read without pause and tell when a restarted service answers",
+                        "gap_reader");
   std::string socket;
-  app.add_option("socket", socket)->required();
-  CLI11_PARSE(app, argc, argv);
+  app.add_option("socket", socket).required();
+  if (const auto ended = app.parse_or_tell(argc, argv)) return *ended;
 
   auto client = block::Client::connect({.socket_path = socket, .name = "gap", .slots = 1});
   if (!client) bench::die("connect: " + client.error().message());

@@ -8,19 +8,18 @@
 #include <memory>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/command_line.h"
 #include "block/client.h"
 #include "report.h"
 
 int main(int argc, char** argv) {
   using namespace fairlead;
-  CLI::App app("connect to a service and stay silent", "idle_clients");
+  apps::CommandLine app("connect to a service and stay silent", "idle_clients");
   std::string socket;
   std::uint32_t count = 100;
-  app.add_option("socket", socket)->required();
-  app.add_option("count", count)->required()->check(CLI::Range(1, 1000));
-  CLI11_PARSE(app, argc, argv);
+  app.add_option("socket", socket).required();
+  app.add_option("count", count).required().check(apps::within(1, 1000, apps::InHelp::kYes));
+  if (const auto ended = app.parse_or_tell(argc, argv)) return *ended;
 
   std::vector<std::unique_ptr<block::Client>> clients;
   for (std::uint32_t i = 0; i < count; ++i) {

@@ -18,8 +18,7 @@
 #include <csignal>
 #include <cstdint>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/command_line.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "report.h"
@@ -143,13 +142,16 @@ base::Histogram play(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("time blocking round trips between two processes", "pingpong");
+  apps::CommandLine app("time blocking round trips between two processes", "pingpong");
   Options options;
-  app.add_option("mode", options.mode)->required()->check(CLI::IsMember({"eventfd", "unix"}));
-  app.add_option("--seconds", options.seconds)->check(CLI::PositiveNumber);
-  app.add_option("--warm-up", options.warm_up)->check(CLI::NonNegativeNumber);
-  app.add_option("--pin", options.pin)->check(CLI::IsMember({"none", "same", "apart"}));
-  CLI11_PARSE(app, argc, argv);
+  app.add_option("mode", options.mode)
+      .required()
+      .check(apps::one_of({"eventfd", "unix"}, apps::InHelp::kYes));
+  app.add_option("--seconds", options.seconds).check(apps::positive());
+  app.add_option("--warm-up", options.warm_up).check(apps::not_negative());
+  app.add_option("--pin", options.pin)
+      .check(apps::one_of({"none", "same", "apart"}, apps::InHelp::kYes));
+  if (const auto ended = app.parse_or_tell(argc, argv)) return *ended;
   const base::Histogram times =
       options.mode == "eventfd" ? play<Eventfds>(options) : play<Sockets>(options);
   std::string out;

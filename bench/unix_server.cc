@@ -21,8 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/command_line.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "report.h"
@@ -140,13 +139,15 @@ Outcome load(const Ends& ends, const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("measure a request/response server over Unix sockets", "unix_server");
+  apps::CommandLine app("measure a request/response server over Unix sockets", "unix_server");
   Options options;
-  app.add_option("mode", options.mode)->required()->check(CLI::IsMember({"epoll", "threads"}));
-  app.add_option("--threads", options.threads)->check(CLI::Range(1, 4096));
-  app.add_option("--seconds", options.seconds)->check(CLI::PositiveNumber);
-  app.add_option("--warm-up", options.warm_up)->check(CLI::NonNegativeNumber);
-  CLI11_PARSE(app, argc, argv);
+  app.add_option("mode", options.mode)
+      .required()
+      .check(apps::one_of({"epoll", "threads"}, apps::InHelp::kYes));
+  app.add_option("--threads", options.threads).check(apps::within(1, 4096, apps::InHelp::kYes));
+  app.add_option("--seconds", options.seconds).check(apps::positive());
+  app.add_option("--warm-up", options.warm_up).check(apps::not_negative());
+  if (const auto ended = app.parse_or_tell(argc, argv)) return *ended;
 
   Ends clients;
   Ends servers;

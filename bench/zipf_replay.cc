@@ -8,8 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/command_line.h"
 #include "base/random.h"
 #include "disk/lru_cache.h"
 #include "disk/sector_cache.h"
@@ -64,15 +63,15 @@ double hit_ratio(Cache& cache, const std::vector<Stream>& streams, const Image& 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("replay a Zipf stream through two caches", "zipf_replay");
+  apps::CommandLine app("replay a Zipf stream through two caches", "zipf_replay");
   Image image;
   std::uint64_t budget = 0;
   std::vector<std::string> texts;
-  app.add_option("--sectors", image.sectors)->required()->check(CLI::PositiveNumber);
-  app.add_option("--budget", budget, "bytes of a cache")->required()->check(CLI::PositiveNumber);
-  app.add_option("--skew", image.skew)->capture_default_str();
-  app.add_option("streams", texts, "SEED:COUNT")->required();
-  CLI11_PARSE(app, argc, argv);
+  app.add_option("--sectors", image.sectors).required().check(apps::positive());
+  app.add_option("--budget", budget, "bytes of a cache").required().check(apps::positive());
+  app.add_option("--skew", image.skew).capture_default_str();
+  app.add_option("streams", texts, "SEED:COUNT").required();
+  if (const auto ended = app.parse_or_tell(argc, argv)) return *ended;
   std::vector<Stream> streams;
   for (const auto& text : texts) streams.push_back(parse(text));
 

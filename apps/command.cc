@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/command.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "base/standard_streams.h"
+
+namespace fairlead::apps {
+namespace {
+
+int first_errno = 0;  // of the first write to standard output that failed
+
+}  // namespace
+
+int fail(const std::string& program, const base::Error& error) {
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), error.message().c_str());
+  return kFailed;
+}
+
+int fail_usage(const std::string& program, const std::string& what) {
+  std::fprintf(stderr, "%s: %s (try --help)\n", program.c_str(), what.c_str());
+  return kUsage;
+}
+
+base::Error advise_start(base::Error error, const std::string& service) {
+  if (error.kind() != base::ErrorKind::kNotFound) return error;
+  return std::move(error).advise("start one: fairlead service start" +
+                                 (service == kDefaultService ? "" : " --name " + service));
+}
+
+bool flush_stdout() {
+  if (std::fflush(stdout) != 0 && first_errno == 0) first_errno = errno;
+  return first_errno == 0 && std::ferror(stdout) == 0;
+}
+
+int stdout_errno() { return first_errno == 0 ? EIO : first_errno; }
+
+int ended(const std::string& program, int code) {
+  if (flush_stdout()) return code;
+  const int failed =
+      fail(program, base::Error::from_errno(stdout_errno(), "write standard output"));
+  return code == kDone ? failed : code;
+}
+
+int run(const CommandLine& line, int argc, char** argv, const std::function<int()>& body) {
+  base::hold_standard_streams();
+  const std::string program = line.name();
+  const Parsed parsed = line.parse(argc, argv, program + " " FAIRLEAD_VERSION);
+  if (parsed.kind == Parsed::Kind::kWrong) return fail_usage(program, parsed.text);
+  if (parsed.kind == Parsed::Kind::kRun) return ended(program, body());
+  std::fputs(parsed.text.c_str(), stdout);
+  return ended(program, kDone);
+}
+
+void add_output_option(Command command, std::string& output) {
+  command.add_option("-o,--output", output, "form of the result")
+      .check(one_of({"text", "json"}))
+      .type_name("text|json")
+      .capture_default_str();
+}
+
+}  // namespace fairlead::apps
