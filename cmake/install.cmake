@@ -26,7 +26,10 @@ install(CODE "file(READ \"${CMAKE_SOURCE_DIR}/packaging/systemd/fairlead-blockd@
 install(FILES ${CMAKE_SOURCE_DIR}/packaging/systemd/fairlead.sysusers
         DESTINATION lib/sysusers.d RENAME fairlead.conf)
 
-install(TARGETS fl_block fl_shm fl_base ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS fl_block fl_relay fl_daemon fl_shm fl_base
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${CMAKE_SOURCE_DIR}/src/relay/c_api.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fairlead RENAME relay.h)
 install(FILES ${CMAKE_SOURCE_DIR}/src/block/client.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fairlead/block)
 install(FILES ${CMAKE_SOURCE_DIR}/src/base/clock.h ${CMAKE_SOURCE_DIR}/src/base/error.h
@@ -36,7 +39,8 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/fairlead/abi
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fairlead)
 file(RELATIVE_PATH FL_PC_TO_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 string(REGEX REPLACE "/$" "" FL_PC_TO_PREFIX "${FL_PC_TO_PREFIX}")
-configure_file(${CMAKE_SOURCE_DIR}/packaging/pkgconfig/fairlead-block.pc.in
-               ${CMAKE_BINARY_DIR}/fairlead-block.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/fairlead-block.pc
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(library fairlead-block fairlead-relay)
+  configure_file(${CMAKE_SOURCE_DIR}/packaging/pkgconfig/${library}.pc.in
+                 ${CMAKE_BINARY_DIR}/${library}.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/${library}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

@@ -184,6 +184,23 @@ TEST(RelayChannel, CloseWaitsUntilAllIsRead) {
   EXPECT_THAT(read, ElementsAre("slowly"));
 }
 
+TEST(RelayChannel, CloseWaitsForTheFirstReaderOfWhatIsKept) {
+  Producer producer = open_channel({.keep = true});
+  write(producer, "kept");
+  const base::Fd memory(::dup(producer.fd()));
+  std::vector<std::string> read;
+  std::thread reader([&] {
+    std::this_thread::sleep_for(milliseconds(20));
+    auto consumer = Consumer::connect(base::Fd(::dup(memory.get())), producer.bytes());
+    if (consumer) read = read_all(*consumer).records;
+  });
+  const auto drained = producer.close(std::chrono::seconds(30));
+  reader.join();
+  ASSERT_TRUE(drained);
+  EXPECT_TRUE(*drained);
+  EXPECT_THAT(read, ElementsAre("kept"));
+}
+
 TEST(RelayChannel, EachThreadHasAStreamAndTheNextOneTakesItOver) {
   Producer producer = open_channel({.streams = 2});
   auto consumer = connect_to(producer);

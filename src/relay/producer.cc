@@ -41,7 +41,11 @@ class ProducerState {
  public:
   ProducerState(shm::Segment segment, base::Fd presence, const ChannelMap& map, bool keep,
                 pthread_key_t key)
-      : segment_(std::move(segment)), presence_(std::move(presence)), map_(map), key_(key) {
+      : segment_(std::move(segment)),
+        presence_(std::move(presence)),
+        map_(map),
+        keep_(keep),
+        key_(key) {
     for (std::uint32_t i = 0; i < map_.shape.streams; ++i) slots_.emplace_back(map_, i, keep);
     map_.producer->side.pid = static_cast<std::uint32_t>(::getpid());
     set(abi::RelayProducerState::kOpen);
@@ -73,6 +77,11 @@ class ProducerState {
            static_cast<std::uint32_t>(abi::RelayConsumerState::kConnected);
   }
 
+  bool was_connected() const noexcept {
+    return map_.consumer->side.state.load(std::memory_order_relaxed) !=
+           static_cast<std::uint32_t>(abi::RelayConsumerState::kNone);
+  }
+
   int fd() const noexcept { return segment_.fd(); }
   const ChannelMap& map() const noexcept { return map_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
@@ -87,6 +96,8 @@ class ProducerState {
     presence_.reset();
   }
   bool drained() const noexcept;
+  // Somebody is connected, or what was kept waits for the first who will be.
+  bool expects_a_reader() const noexcept { return connected() || (keep_ && !was_connected()); }
   void set(abi::RelayProducerState state) noexcept {
     map_.producer->side.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
   }
@@ -94,6 +105,7 @@ class ProducerState {
   shm::Segment segment_;  // empty in somebody else's memory
   base::Fd presence_;     // likewise
   ChannelMap map_;
+  const bool keep_;
   pthread_key_t key_;
   std::deque<Slot> slots_;
   const std::uint32_t forks_ = forks.load(std::memory_order_relaxed);
@@ -193,7 +205,7 @@ bool ProducerState::close(std::chrono::nanoseconds drain) {
   for (Slot& slot : slots_) slot.writer.close();
   const auto end = std::chrono::steady_clock::now() + drain;
   bool all_read = drained();
-  while (!all_read && connected() && std::chrono::steady_clock::now() < end) {
+  while (!all_read && expects_a_reader() && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(kStep);
     all_read = drained();
   }

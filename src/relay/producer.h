@@ -51,8 +51,8 @@ class Producer {
   Written write(std::uint16_t type, std::uint64_t stamp, const void* payload,
                 std::size_t bytes) noexcept;
 
-  // Nothing more is written; waits until a connected consumer has read all, at most for `drain`.
-  // True if it has.
+  // Nothing more is written; waits until a connected consumer has read all, or, where what is
+  // written is kept, until the first has connected and has; at most for `drain`.  True if it has.
   base::Result<bool> close(std::chrono::nanoseconds drain);
 
   int fd() const noexcept;  // -1 for open_in(), and after close()

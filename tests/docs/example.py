@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/examples/read.cc reads from a service, in three builds: CMake's, the command that README
-shows, and pkg-config from what `cmake --install` puts into a folder whose name has a space.
+shows, and pkg-config from what `cmake --install` puts into a folder whose name has a space; and
+docs/examples/relay.c, in C and by pkg-config, relays lines between two processes.
 
 usage: example.py SOURCE_DIR BUILD_DIR COMPILER PROGRAM
 """
@@ -11,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 
 
 def run(command, **options):
@@ -42,12 +44,40 @@ def installed(source, build, compiler, program, prefix):
     assert f"ExecStart={prefix}/bin/fairlead service" in unit.read_text(encoding="utf-8")
 
 
+def relay_in_c(source, prefix, folder):
+    libraries = next(pathlib.Path(prefix).rglob("fairlead-relay.pc")).parent
+    flags = run(["pkg-config", "--cflags", "--libs", "fairlead-relay"], text=True,
+                env=dict(os.environ, PKG_CONFIG_PATH=str(libraries)))
+    program = f"{folder}/relay"
+    run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic",
+         source / "docs/examples/relay.c", "-o", program, *shlex.split(flags)], cwd=prefix)
+    environment = dict(os.environ, FAIRLEAD_RUNTIME_DIR=f"{folder}/relays")
+    lines = "".join(f"line {number}\n" for number in range(2000))
+    with subprocess.Popen([program, "lines"], stdin=subprocess.PIPE, text=True,
+                          env=environment) as writer:
+        writer.stdin.write(lines)
+        writer.stdin.flush()
+        while not pathlib.Path(folder, "relays/relay/lines").exists():
+            assert writer.poll() is None
+            time.sleep(0.01)
+        with subprocess.Popen([program, "-r", "lines"], stdout=subprocess.PIPE, text=True,
+                              env=environment) as reader:
+            writer.stdin.close()
+            assert reader.stdout.read() == lines
+        assert writer.wait() == 0 and reader.returncode == 0
+    assert not pathlib.Path(folder, "relays/relay/lines").exists()
+    nobody = subprocess.run([program, "-r", "lines"], capture_output=True, text=True, check=False,
+                            env=environment)
+    assert nobody.returncode == 1 and "there is no relay channel 'lines'" in nobody.stderr, nobody
+
+
 def main(source, build, compiler, example):
     source, build = pathlib.Path(source), pathlib.Path(build)
     with tempfile.TemporaryDirectory(prefix="fl example ", dir="/var/tmp") as folder:
         built = [example, f"{folder}/tree", f"{folder}/pc"]
         from_the_tree(source, build, compiler, built[1])
         installed(source, build, compiler, built[2], f"{folder}/prefix")
+        relay_in_c(source, f"{folder}/prefix", folder)
         image = os.urandom(64 * 512)
         pathlib.Path(folder, "disk1.img").write_bytes(image)
         service = f"{folder}/prefix/bin/fairlead-service"
