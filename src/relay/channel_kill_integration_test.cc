@@ -181,12 +181,17 @@ TEST(RelayKill, AConsumerIsFollowedByOneThatReadsOnWithoutGapOrDuplicate) {
   ASSERT_NE(diary, MAP_FAILED);
   std::uint64_t number = 0;
   for (int round = 0; round < kKills; ++round) {
+    const int before = diary->connected;
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
-    const int before = diary->connected;
     if (child == 0) consume_until_killed(channel, *diary);
     // One in four may die before it is there.
-    while (round % 4 != 0 && diary->connected == before) pause();
+    while (round % 4 != 0 && diary->connected == before) {
+      int status = 0;
+      ASSERT_EQ(::waitpid(child, &status, WNOHANG), 0)
+          << "round " << round << ": it ended by itself, " << WEXITSTATUS(status);
+      pause();
+    }
     const auto end =
         std::chrono::steady_clock::now() + std::chrono::microseconds(random.below(2000));
     while (std::chrono::steady_clock::now() < end) {
