@@ -78,6 +78,7 @@ int guarded(Body body) noexcept {
   try {
     return body();
   } catch (const std::exception&) {
+    last_error = "out of memory";  // short enough to need none
     return -ENOMEM;
   }
 }

@@ -91,7 +91,8 @@ base::Status check_shape(const abi::RelayShape& shape) {
 
 ChannelMap map_at(std::byte* at, const abi::RelayShape& shape) noexcept {
   const Plan plan = plan_of(shape);
-  return {shape, reinterpret_cast<abi::RelayProducerPage*>(at + plan.sections[1].offset),
+  return {shape, plan.bytes,
+          reinterpret_cast<abi::RelayProducerPage*>(at + plan.sections[1].offset),
           reinterpret_cast<abi::RelayConsumerPage*>(at + plan.sections[2].offset),
           at + plan.sections[3].offset};
 }

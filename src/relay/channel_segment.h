@@ -34,6 +34,7 @@ using ChannelId = std::array<std::uint8_t, 16>;
 
 struct ChannelMap {
   abi::RelayShape shape{};  // a private copy
+  std::uint64_t bytes = 0;  // of all of it
   abi::RelayProducerPage* producer = nullptr;
   abi::RelayConsumerPage* consumer = nullptr;
   std::byte* streams = nullptr;

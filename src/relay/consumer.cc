@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -54,10 +53,12 @@ class ConsumerState {
   bool anything() const noexcept;
   base::Result<int> poll_fd();
   ProducerLife producer() const noexcept;
-  bool ended() const noexcept {
-    const ProducerLife life = producer();  // first: what it wrote before its end is seen then
-    return (life == ProducerLife::kClosed || life == ProducerLife::kDead) && !anything();
+  bool producer_has_ended() const noexcept {
+    const ProducerLife life = producer();
+    return life == ProducerLife::kClosed || life == ProducerLife::kDead;
   }
+  // In this order: what it wrote before its end is seen then.
+  bool ended() const noexcept { return producer_has_ended() && !anything(); }
 
   void disconnect() noexcept {
     connected_ = false;
@@ -182,7 +183,7 @@ bool Consumer::wait(std::chrono::nanoseconds timeout) {
   const auto end = std::chrono::steady_clock::now() + timeout;
   while (state_->connected()) {
     if (state_->anything()) return true;
-    if (producer() == ProducerLife::kClosed || producer() == ProducerLife::kDead) return false;
+    if (state_->producer_has_ended()) return false;
     const auto left = end - std::chrono::steady_clock::now();
     if (left <= std::chrono::nanoseconds(0)) return false;
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, kLookEvery));
@@ -218,11 +219,9 @@ std::uint64_t Consumer::no_stream() const noexcept {
 }
 
 Consumer::Sums Consumer::sums(std::uint32_t stream) const noexcept {
-  const auto sums = state_->reader(stream).sums();
   const auto& in = state_->map().producer->streams[stream];
-  return {
-      in.attempts.load(std::memory_order_acquire) + in.lost_nested.load(std::memory_order_acquire),
-      sums.delivered, sums.lost, sums.overwritten, sums.corrupt};
+  return {state_->reader(stream).sums(), in.attempts.load(std::memory_order_acquire) +
+                                             in.lost_nested.load(std::memory_order_acquire)};
 }
 
 }  // namespace fairlead::relay

@@ -83,12 +83,8 @@ class Consumer {
   std::uint64_t wrong_calls() const noexcept;  // after disconnect()
 
   // Of one stream, since the channel was opened, whoever read.
-  struct Sums {
+  struct Sums : StreamSums {
     std::uint64_t attempts = 0;
-    std::uint64_t delivered = 0;
-    std::uint64_t lost = 0;
-    std::uint64_t overwritten = 0;
-    std::uint64_t corrupt = 0;
   };
   Sums sums(std::uint32_t stream) const noexcept;
 

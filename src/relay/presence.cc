@@ -33,9 +33,9 @@ base::Result<base::Fd> take_side(int memory, Side side) {
   return base::fail(base::ErrorKind::kBusy, "this relay channel has a " + who + " already");
 }
 
-bool is_taken(const base::Fd& own, Side side) noexcept {
+bool is_taken(const base::Fd& other, Side side) noexcept {
   struct flock lock = lock_of(side);
-  return ::fcntl(own.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  return ::fcntl(other.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 }  // namespace fairlead::relay

@@ -20,7 +20,7 @@ enum class Side : int { kProducer = 0, kConsumer = 1 };  // also the byte that i
 // else is this side.
 base::Result<base::Fd> take_side(int memory, Side side);
 
-// Whether anybody is this side, as seen by who is the other one, with the result of take_side().
-bool is_taken(const base::Fd& own, Side side) noexcept;
+// Whether a side is taken, as seen through a description that has not taken it.
+bool is_taken(const base::Fd& other, Side side) noexcept;
 
 }  // namespace fairlead::relay

@@ -12,7 +12,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/clock.h"
 #include "relay/presence.h"
 
 namespace fairlead::relay {
@@ -73,18 +72,11 @@ class ProducerState {
   bool close(std::chrono::nanoseconds drain);
   bool closed() const noexcept { return closed_; }
   bool connected() const noexcept {
-    return map_.consumer->side.state.load(std::memory_order_relaxed) ==
-           static_cast<std::uint32_t>(abi::RelayConsumerState::kConnected);
-  }
-
-  bool was_connected() const noexcept {
-    return map_.consumer->side.state.load(std::memory_order_relaxed) !=
-           static_cast<std::uint32_t>(abi::RelayConsumerState::kNone);
+    return consumer_state() == abi::RelayConsumerState::kConnected;
   }
 
   int fd() const noexcept { return segment_.fd(); }
   const ChannelMap& map() const noexcept { return map_; }
-  std::uint64_t bytes() const noexcept { return bytes_; }
   std::uint64_t closed_again = 0;
 
  private:
@@ -97,7 +89,13 @@ class ProducerState {
   }
   bool drained() const noexcept;
   // Somebody is connected, or what was kept waits for the first who will be.
-  bool expects_a_reader() const noexcept { return connected() || (keep_ && !was_connected()); }
+  bool expects_a_reader() const noexcept {
+    return connected() || (keep_ && consumer_state() == abi::RelayConsumerState::kNone);
+  }
+  abi::RelayConsumerState consumer_state() const noexcept {
+    return static_cast<abi::RelayConsumerState>(
+        map_.consumer->side.state.load(std::memory_order_relaxed));
+  }
   void set(abi::RelayProducerState state) noexcept {
     map_.producer->side.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
   }
@@ -109,8 +107,6 @@ class ProducerState {
   pthread_key_t key_;
   std::deque<Slot> slots_;
   const std::uint32_t forks_ = forks.load(std::memory_order_relaxed);
-  const std::uint64_t bytes_ =
-      3 * abi::kRelayPageBytes + map_.stream_shape(0).capacity() * map_.shape.streams;
   bool closed_ = false;
 };
 
@@ -256,7 +252,7 @@ base::Result<bool> Producer::close(std::chrono::nanoseconds drain) {
 }
 
 int Producer::fd() const noexcept { return state_->fd(); }
-std::uint64_t Producer::bytes() const noexcept { return state_->bytes(); }
+std::uint64_t Producer::bytes() const noexcept { return state_->map().bytes; }
 ChannelId Producer::id() const noexcept { return state_->map().id(); }
 bool Producer::connected() const noexcept { return state_->connected(); }
 std::uint64_t Producer::closed_again() const noexcept { return state_->closed_again; }

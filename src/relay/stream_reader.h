@@ -37,6 +37,14 @@ struct Losses {
   std::uint64_t records() const noexcept { return settled() + nested; }
 };
 
+// Records so far, whoever read them.
+struct StreamSums {
+  std::uint64_t delivered = 0;
+  std::uint64_t overwritten = 0;
+  std::uint64_t corrupt = 0;
+  std::uint64_t lost = 0;  // told, of all causes of the producer's
+};
+
 // What look() found.
 struct Piece {
   std::span<const std::byte> data;  // whole records with their headers, or whole items
@@ -97,13 +105,7 @@ class BasicStreamReader {
     publish();
   }
 
-  struct Sums {
-    std::uint64_t delivered = 0;
-    std::uint64_t overwritten = 0;
-    std::uint64_t corrupt = 0;
-    std::uint64_t lost = 0;  // told, of all causes of the producer's
-  };
-  Sums sums() const noexcept {
+  StreamSums sums() const noexcept {
     return {delivered_, overwritten_, corrupt_,
             told_.full + told_.big + told_.state + told_.nested};
   }
