@@ -215,6 +215,26 @@ class Users(RigTest):
             self.assertEqual(len(last["guests"]), 8)
             self.assertEqual(program.stop(), 0, program.errors())
 
+    def test_others_that_ask_hide_no_report(self):
+        """Each question locks its guest for some milliseconds, and the manager's does not wait."""
+        questions = pathlib.Path(self.rig.folder) / "questions"
+        questions.write_text(10_000 * "".join(f"dommemstat {guest['name']}\n"
+                                              for guest in self.rig.guests()), encoding="ascii")
+        with open(questions, "rb") as text, \
+                subprocess.Popen(["virsh", "-q", "-c", self.rig.uri], env=self.rig.env,
+                                 stdin=text, stdout=subprocess.DEVNULL) as other:
+            program, record = self.start("memory")
+            self.await_looks(record, 10)
+            self.assertIsNone(other.poll(), "the questions were over too soon")
+            other.kill()
+        self.assertEqual(program.stop(), 0, program.errors())
+        samples = [event for event in records(record) if event["event"] == "sample"][2:]
+        reports = [guest["memory"].get("usable_bytes") for sample in samples
+                   for guest in sample["guests"]]
+        hidden = sum(report is None for report in reports)
+        print(f"\n{hidden} of {len(reports)} reports hidden by others' questions", flush=True)
+        self.assertLessEqual(hidden, 0.02 * len(reports))
+
     def test_restore_after_kill_9_and_a_replay_of_what_was_recorded(self):
         self.rig.lab("load", "all", "cpu:light")
         program, record = self.start("vcpu")
