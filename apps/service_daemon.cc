@@ -24,6 +24,7 @@
 #include "daemon/runtime_dir.h"
 #include "daemon/sandbox.h"
 #include "daemon/signals.h"
+#include "relay/registry.h"
 
 namespace fairlead::apps {
 
@@ -144,6 +145,19 @@ void tell_cache(std::uint64_t bytes, const ServiceCommand& command, const block:
                                         base::format_bytes(image.bytes() / 100));
 }
 
+// Found by `fairlead trace` under the service's name.  A service without it serves all the same.
+struct Trace {
+  relay::Producer channel;
+  relay::Announcement announcement;
+};
+base::Result<Trace> open_trace(const std::string& service) {
+  FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
+  FL_TRY(auto channel, relay::Producer::open({.streams = 1}));
+  FL_TRY(auto announcement,
+         relay::Announcement::make(folder, block::kTracePrefix + service, channel));
+  return Trace{std::move(channel), std::move(announcement)};
+}
+
 base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t cache,
                    daemon::Readiness& readiness) {
   const base::SystemClock clock;
@@ -176,6 +190,12 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
     }
   };
   const int last = opened.last.get();
+  auto trace = open_trace(command.name);
+  if (trace) {
+    options.trace = &trace->channel;
+  } else {
+    log.write(daemon::Level::kNotice, "no trace of it: " + trace.error().message());
+  }
   options.ready = [&, last]() -> base::Status {
     // From here on a report is this run's: who dies without one must not pass for an older.
     if (::ftruncate(last, 0) != 0) return base::fail_errno(errno, "empty " + opened.files.last);

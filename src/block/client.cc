@@ -26,6 +26,7 @@
 
 #include "block/slot_pool.h"
 #include "fairlead/abi/control.h"
+#include "relay/stamp.h"
 #include "shm/adaptive_poll.h"
 #include "shm/call_table.h"
 #include "shm/control_socket.h"
@@ -141,6 +142,8 @@ class Client::Link {
 
   base::Result<shm::Registration> enlist(std::int64_t timeout_ns) const;
   base::Status adopt(shm::Registration registration);
+  void mark(std::uint32_t slot, std::uint64_t id, std::uint64_t called,
+            std::uint64_t posted) noexcept;
   void ring_doorbell() noexcept;
   void ring_aside();
   void silence_doorbell() noexcept;
@@ -177,6 +180,7 @@ class Client::Link {
   std::atomic<int> faults_{0};
   std::atomic<int> ringing_{0};  // threads that may be in a write to the doorbell
   std::atomic<bool> expired_{false};
+  std::atomic<bool> traced_{false};  // marks were wanted when a call last looked
 
   // Belong to the watching thread.
   struct Seen {
@@ -282,10 +286,24 @@ void Client::Link::silence_doorbell() noexcept {
   empty(own_bell_.get());
 }
 
+// Where the map stands still: after an answer, before the slot's release.  A call that began before
+// marks were wanted leaves none.
+void Client::Link::mark(std::uint32_t slot, std::uint64_t id, std::uint64_t called,
+                        std::uint64_t posted) noexcept {
+  if (called != 0) map_.marks[slot] = {id, called, posted, relay::stamp(), {}};
+  const bool traced = map_.control->back.trace.load(std::memory_order_relaxed) != 0;
+  if (traced != traced_.load(std::memory_order_relaxed)) {
+    traced_.store(traced, std::memory_order_relaxed);
+  }
+}
+
 ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> out) noexcept {
+  const bool traced = traced_.load(std::memory_order_relaxed);
+  const std::uint64_t called = traced ? relay::stamp() : 0;
   const std::uint32_t slot = free_slots_.take();
   request.slot = slot;
   request.core = static_cast<std::uint16_t>(::sched_getcpu() + 1);
+  const std::uint64_t posted = traced ? relay::stamp() : 0;
   if (calls_.post(slot, request)) ring_doorbell();
   abi::BlockResponse response;
   const shm::Outcome outcome = calls_.wait(slot, response);
@@ -299,6 +317,7 @@ ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> ou
       else
         std::memcpy(out.data(), map_.data_of(slot), out.size());
     }
+    mark(slot, response.id, called, posted);
   }
   calls_.release(slot);
   free_slots_.give_back(slot);

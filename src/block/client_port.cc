@@ -39,6 +39,7 @@ void ClientPort::connect() {
                 reinterpret_cast<abi::BlockResponse*>(map_.responses), slots};
   taken_.resize(slots);
   arrivals_.resize(slots);
+  untold_.resize(slots);
   batch_.resize(slots);
 }
 
@@ -67,6 +68,7 @@ int ClientPort::take(std::span<std::uint32_t> slots, std::int64_t now_ns) noexce
 
 void ClientPort::answer(std::uint32_t slot, abi::BlockStatus status, std::uint32_t bytes) noexcept {
   responses_.push({taken_[slot].id, bytes, status, 0});
+  if (marks_wanted_) untold_[slot] = taken_[slot];
   taken_[slot].op = abi::BlockOp::kNone;
   --outstanding_;
   ++counts_.answered;
@@ -83,6 +85,22 @@ void ClientPort::allow_polling(bool allowed) noexcept {
   if (allowed == polling_allowed_) return;
   polling_allowed_ = allowed;
   map_.control->back.may_poll.store(allowed ? 1 : 0, std::memory_order_relaxed);
+}
+
+void ClientPort::want_marks(bool wanted) noexcept {
+  if (wanted == marks_wanted_) return;
+  marks_wanted_ = wanted;
+  if (!wanted) std::ranges::fill(untold_, abi::BlockRequest{});
+  map_.control->back.trace.store(wanted ? 1 : 0, std::memory_order_relaxed);
+}
+
+// A mark of another call is an older one, or nonsense.
+std::optional<ClientPort::Told> ClientPort::told(std::uint32_t slot) noexcept {
+  const abi::BlockRequest request = std::exchange(untold_[slot], {});
+  if (request.op == abi::BlockOp::kNone) return std::nullopt;
+  const Told told{request, shm::Production::read(map_.marks[slot])};
+  if (told.mark.id != request.id) return std::nullopt;
+  return told;
 }
 
 }  // namespace fairlead::block

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,6 +66,15 @@ class ClientPort {
   std::int64_t arrival_ns(std::uint32_t slot) const noexcept { return arrivals_[slot]; }
   std::byte* data(std::uint32_t slot) const noexcept { return map_.data_of(slot); }
 
+  // For a trace: whether the client is to leave marks, and what it said of the last call that was
+  // answered in a slot since then; each is given once.  Its stamps are its word.
+  void want_marks(bool wanted) noexcept;
+  struct Told {
+    abi::BlockRequest request;
+    abi::RingMark mark;
+  };
+  std::optional<Told> told(std::uint32_t slot) noexcept;
+
   // Answers the request of a slot; the client sees it after publish().
   void answer(std::uint32_t slot, abi::BlockStatus status, std::uint32_t bytes) noexcept;
   bool unpublished() const noexcept { return responses_.unpublished(); }
@@ -101,12 +111,14 @@ class ClientPort {
   shm::Producer<shm::Production, abi::BlockResponse> responses_;
   std::vector<abi::BlockRequest> taken_;  // op kNone: not in flight
   std::vector<std::int64_t> arrivals_;
+  std::vector<abi::BlockRequest> untold_;  // answered while marks are wanted; op kNone: none
   std::vector<abi::BlockRequest> batch_;
   ClientCounts counts_;
   std::uint32_t outstanding_ = 0;
   std::uint32_t alone_ = 0;  // requests in a row with no other in flight
   std::uint16_t core_ = 0;
   bool polling_allowed_ = false;
+  bool marks_wanted_ = false;
 };
 
 }  // namespace fairlead::block

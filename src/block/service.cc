@@ -2,6 +2,7 @@
 #include "block/service.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -37,7 +38,8 @@ ReadPathLimits read_limits(const ServiceLimits& limits) noexcept {
 
 }  // namespace
 
-Service::Service(Image image, const ServiceLimits& limits, const base::Clock& clock, Events events)
+Service::Service(Image image, const ServiceLimits& limits, const base::Clock& clock, Events events,
+                 relay::Producer* trace)
     : limits_(limits),
       clock_(clock),
       events_(std::move(events)),
@@ -46,6 +48,7 @@ Service::Service(Image image, const ServiceLimits& limits, const base::Clock& cl
       fair_(limits.clients, {.min_depth = std::min(kLeastDepth, limits.queue_depth),
                              .max_depth = limits.queue_depth}),
       poll_({.max_ns = limits.poll_ns, .spin_ns = kSpinNs}),
+      trace_(trace),
       seats_(limits.clients) {
   active_.reserve(limits.clients);
   answered_.reserve(limits.clients);
@@ -76,6 +79,9 @@ RunEnd Service::run() {
     polling_ = false;
     if (rest()) poll_.slept();
   }
+  for (const Seat& seat : seats_) {
+    if (seat.port) trace_.left(*seat.port);
+  }
   orders_.close(collect());
   if (state_ == State::kServing) return RunEnd::kIdle;
   return state_ == State::kHalted ? RunEnd::kHalted : RunEnd::kDrained;
@@ -83,6 +89,7 @@ RunEnd Service::run() {
 
 // One look at everything.  True: there was something to do.
 bool Service::turn() {
+  look_at_trace();
   bool busy = orders_.waiting() && obey();
   if (!standing_.empty()) seat_standing();
   busy |= intake();
@@ -146,6 +153,8 @@ void Service::admit(ClientIndex index, std::unique_ptr<ClientPort> port) {
   }
   ++totals_.clients_seen;
   seats_[index].port = std::move(port);
+  seats_[index].port->want_marks(trace_.on());
+  trace_.name(*seats_[index].port);
   activate(index);
 }
 
@@ -156,6 +165,7 @@ void Service::dismiss(ClientIndex index) {
   fair_.remove(index, [](std::uint32_t) {});
   if (seat.active) std::erase(active_, index);
   if (seat.answered) std::erase(answered_, index);
+  trace_.left(*seat.port);
   const ClientCounts& counts = seat.port->counts();
   totals_.doorbells += counts.doorbells;
   totals_.wakes += counts.wakes;
@@ -216,6 +226,7 @@ void Service::accept(ClientIndex index, std::uint32_t slot) {
   ClientPort& port = *seats_[index].port;
   const abi::BlockRequest& request = port.request(slot);
   const std::uint64_t sectors = reads_.image().sectors();
+  trace_.taken(port, slot);
   switch (request.op) {
     case BlockOp::kIdentify:
       return identify(port, slot),
@@ -237,6 +248,7 @@ void Service::accept(ClientIndex index, std::uint32_t slot) {
     ++port.counts().hits;
     return answer(index, slot, BlockStatus::kOk, count * abi::kSectorBytes);
   }
+  trace_.waits(port, slot);
   fair_.push(index, slot, count);
 }
 
@@ -265,6 +277,7 @@ bool Service::dispatch() {
     busy = true;
     ClientPort& port = *seats_[pick->client].port;
     const abi::BlockRequest& request = port.request(pick->tag);
+    trace_.issued(port, pick->tag);
     if (reads_.image().is_null()) {
       const std::uint32_t bytes = request.sector_count * abi::kSectorBytes;
       std::memset(port.data(pick->tag), 0, bytes);
@@ -321,6 +334,7 @@ void Service::answer(ClientIndex index, std::uint32_t slot, BlockStatus status,
   totals_.latency_ns.record(static_cast<std::uint64_t>(std::max<std::int64_t>(took, 0)));
   ++totals_.answered;
   if (status != BlockStatus::kOk) ++totals_.errors;
+  trace_.done(*seat.port, slot, status == BlockStatus::kOk ? 0 : EIO);
   seat.port->answer(slot, status, bytes);
   if (!std::exchange(seat.answered, true)) answered_.push_back(index);
 }
@@ -334,6 +348,15 @@ void Service::publish() {
 }
 
 // ---- looking and sleeping ----
+
+void Service::look_at_trace() noexcept {
+  if (!trace_.look()) return;
+  for (const Seat& seat : seats_) {
+    if (!seat.port) continue;
+    seat.port->want_marks(trace_.on());
+    trace_.name(*seat.port);
+  }
+}
 
 void Service::activate(ClientIndex index) {
   seats_[index].empty_looks = 0;

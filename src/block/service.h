@@ -25,6 +25,7 @@
 #include "block/orders.h"
 #include "block/read_path.h"
 #include "block/service_stats.h"
+#include "block/service_trace.h"
 #include "daemon/idle_limit.h"
 #include "disk/fair_queue.h"
 #include "shm/adaptive_poll.h"
@@ -61,7 +62,9 @@ class Service {
     std::function<void(ImageChange)> image_changed;
   };
 
-  Service(Image image, const ServiceLimits& limits, const base::Clock& clock, Events events);
+  // `trace`: where requests are traced while somebody reads it; nullptr: nowhere.
+  Service(Image image, const ServiceLimits& limits, const base::Clock& clock, Events events,
+          relay::Producer* trace = nullptr);
 
   // Both on the service thread: prepares the engine; serves until drained, halted or idle.
   base::Status start();
@@ -112,6 +115,7 @@ class Service {
               std::uint32_t bytes);
   void publish();
 
+  void look_at_trace() noexcept;
   void activate(disk::ClientIndex index);
   void share_polling();
   bool arm_all();
@@ -137,6 +141,7 @@ class Service {
   disk::FairQueue fair_;
   shm::AdaptivePoll poll_;
   CoreFollower core_;
+  ServiceTrace trace_;
   std::vector<Seat> seats_;
   std::vector<std::unique_ptr<ClientPort>> standing_;  // until reads of who sat there have ended
   std::vector<disk::ClientIndex> active_;

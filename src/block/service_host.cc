@@ -47,7 +47,7 @@ base::Error no_memory(const ServiceLimits& limits) {
 
 // The ring, and what a port and the kernel keep besides.
 std::uint64_t client_bytes(const shm::RingSizes& sizes) noexcept {
-  constexpr std::uint64_t kOfSlot = 2 * sizeof(abi::BlockRequest) + sizeof(std::int64_t);
+  constexpr std::uint64_t kOfSlot = 3 * sizeof(abi::BlockRequest) + sizeof(std::int64_t);
   constexpr std::uint64_t kOfClient = std::uint64_t{16} * 1024;
   return shm::ring_segment_bytes(sizes) + sizes.slot_count * kOfSlot + kOfClient;
 }
@@ -80,7 +80,8 @@ class ServiceHost::Desk final : public shm::RegistrationHandler {
         clock_(clock),
         service_(std::move(image), options_.limits, clock,
                  {.fault = [this](const Service::Fault& fault) { ended(fault); },
-                  .image_changed = [this](ImageChange change) { noticed(change); }}) {}
+                  .image_changed = [this](ImageChange change) { noticed(change); }},
+                 options_.trace) {}
 
   base::Status listen();
   base::Result<HostEnd> serve();

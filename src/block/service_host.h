@@ -28,6 +28,7 @@ struct HostOptions {
   ServiceLimits limits;
   std::uint32_t clients_per_uid = 1000;  // fewer than limits.clients, or nobody else gets a seat
   std::uint64_t client_bytes = ~std::uint64_t{0};  // of all clients' rings and what they cost here
+  relay::Producer* trace = nullptr;                // as Service's; outlives the host
   int signal_fd = -1;                              // readable: on_signal() is called
   std::function<bool()> on_signal;                 // true: drain; called on the control thread
   std::function<base::Status()> ready;  // both threads run, clients may come: last chance to fail

@@ -85,14 +85,18 @@ bool lives(const Entry& entry) {
 
 // Announcing and clearing up are done by one at a time.
 base::Result<base::Fd> lock_folder(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    return base::fail_errno(errno, "make the folder " + path);
-  }
   base::Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!folder || ::flock(folder.get(), LOCK_EX) != 0) {
     return base::fail_errno(errno, "lock the folder " + path);
   }
   return folder;
+}
+
+base::Result<base::Fd> make_and_lock_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return base::fail_errno(errno, "make the folder " + path);
+  }
+  return lock_folder(path);
 }
 
 base::Error nobody(const std::string& name) {
@@ -119,6 +123,8 @@ Announcement& Announcement::operator=(Announcement&& other) noexcept {
 
 Announcement::~Announcement() { withdraw(); }
 
+// A daemon that has given up what it does not need may do no more than this at its end: open to
+// read, and unlink.
 void Announcement::withdraw() noexcept {
   if (path_.empty() || owner_ != ::getpid()) return;
   const auto lock = lock_folder(std::filesystem::path(path_).parent_path());
@@ -133,7 +139,7 @@ base::Result<Announcement> Announcement::make(const daemon::RuntimeDir& folder,
   if (producer.fd() < 0) {
     return base::fail(ErrorKind::kInvalid, "this relay channel has no memory to be found by");
   }
-  FL_TRY(const base::Fd lock, lock_folder(folder_of(folder)));
+  FL_TRY(const base::Fd lock, make_and_lock_folder(folder_of(folder)));
   const std::string path = folder_of(folder) + "/" + name;
   if (const auto entry = read_entry(path); entry && lives(*entry)) {
     return base::fail(ErrorKind::kExists, fmt::format("process {} has a relay channel {} already",

@@ -15,7 +15,7 @@ using base::ErrorKind;
 
 namespace {
 
-constexpr int kSections = 4;
+constexpr int kSections = 5;
 
 struct Plan {
   abi::Section sections[kSections];
@@ -31,7 +31,8 @@ Plan plan_of(const RingSizes& sizes) noexcept {
   Plan plan{{{abi::SectionKind::kRing, 0, 0, sizeof(abi::RingControl)},
              {abi::SectionKind::kRequests, 0, 0, slots * sizes.request_bytes},
              {abi::SectionKind::kResponses, 0, 0, slots * sizes.response_bytes},
-             {abi::SectionKind::kData, 0, 0, slots * sizes.data_bytes}},
+             {abi::SectionKind::kData, 0, 0, slots * sizes.data_bytes},
+             {abi::SectionKind::kMarks, 0, 0, slots * sizeof(abi::RingMark)}},
             sizeof(abi::SegmentHeader) + kSections * sizeof(abi::Section)};
   for (auto& section : plan.sections) {
     section.offset = align_up(plan.bytes);
@@ -130,8 +131,12 @@ base::Result<RingMap> map_ring(const Segment& segment, std::uint64_t generation,
       plan.bytes != segment.size() || std::memcmp(plan.sections, sections, sizeof sections) != 0) {
     return base::fail(refuse("has another layout than it states").error());
   }
-  return RingMap{sizes, control, at + sections[1].offset, at + sections[2].offset,
-                 at + sections[3].offset};
+  return RingMap{sizes,
+                 control,
+                 at + sections[1].offset,
+                 at + sections[2].offset,
+                 at + sections[3].offset,
+                 reinterpret_cast<abi::RingMark*>(at + sections[4].offset)};
 }
 
 }  // namespace fairlead::shm

@@ -30,6 +30,7 @@ struct RingMap {
   std::byte* requests = nullptr;
   std::byte* responses = nullptr;
   std::byte* data = nullptr;
+  abi::RingMark* marks = nullptr;
 
   std::byte* data_of(std::uint32_t slot) const noexcept {
     return data + std::size_t{slot} * sizes.data_bytes;

@@ -14,6 +14,7 @@
 #include "fairlead/abi/relay.h"
 #include "fairlead/abi/ring.h"
 #include "fairlead/abi/segment.h"
+#include "fairlead/abi/trace.h"
 
 using namespace fairlead::abi;
 
@@ -91,6 +92,7 @@ void segment() {
     VALUE(kRelayProducer);
     VALUE(kRelayConsumer);
     VALUE(kRelayStreams);
+    VALUE(kMarks);
     std::printf("\n");
   }
   {
@@ -140,6 +142,15 @@ void ring() {
     FIELD(response_produced);
     FIELD(request_event);
     FIELD(may_poll);
+    FIELD(trace);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(RingMark);
+    FIELD(id);
+    FIELD(called);
+    FIELD(posted);
+    FIELD(seen);
     FIELD(reserved);
   }
   {
@@ -410,6 +421,98 @@ void relay() {
   }
 }
 
+void trace() {
+  std::printf("# trace.h\n\n");
+  CONST(kServiceFrontDevice);
+  CONST(kServiceBackDevice);
+  std::printf("\n");
+  {
+    ENUM(TraceType);
+    VALUE(kBlock);
+    VALUE(kName);
+    VALUE(kDevice);
+    VALUE(kLoss);
+    std::printf("\n");
+  }
+  {
+    ENUM(BlockAct);
+    VALUE(kQueue);
+    VALUE(kBackMerge);
+    VALUE(kFrontMerge);
+    VALUE(kGetRequest);
+    VALUE(kRequeue);
+    VALUE(kIssue);
+    VALUE(kComplete);
+    VALUE(kPlug);
+    VALUE(kUnplug);
+    VALUE(kInsert);
+    VALUE(kSplit);
+    VALUE(kRemap);
+    std::printf("\n");
+  }
+  {
+    ENUM(BlockCategory);
+    VALUE(kRead);
+    VALUE(kWrite);
+    VALUE(kFlush);
+    VALUE(kSync);
+    VALUE(kQueue);
+    VALUE(kRequeue);
+    VALUE(kIssue);
+    VALUE(kComplete);
+    VALUE(kAhead);
+    VALUE(kMeta);
+    VALUE(kDiscard);
+    VALUE(kFua);
+    std::printf("\n");
+  }
+  {
+    STRUCT(BlockEvent);
+    FIELD(sector);
+    FIELD(request);
+    FIELD(aux);
+    FIELD(bytes);
+    FIELD(action);
+    FIELD(device);
+    FIELD(pid);
+    FIELD(cpu);
+    FIELD(error);
+    FIELD(queue);
+    FIELD(vm);
+  }
+  {
+    STRUCT(TraceName);
+    FIELD(pid);
+    FIELD(name);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(TraceDevice);
+    FIELD(device);
+    FIELD(name);
+  }
+  {
+    ENUM(TraceLossCause);
+    VALUE(kFull);
+    VALUE(kBig);
+    VALUE(kState);
+    VALUE(kNested);
+    VALUE(kOverwritten);
+    VALUE(kCorrupt);
+    VALUE(kKernel);
+    std::printf("\n");
+  }
+  {
+    STRUCT(TraceLoss);
+    FIELD(records);
+    FIELD(bytes);
+    FIELD(first_stamp);
+    FIELD(last_stamp);
+    FIELD(cause);
+    FIELD(reserved);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -418,5 +521,6 @@ int main() {
   block();
   control();
   relay();
+  trace();
   return sound ? 0 : 1;
 }

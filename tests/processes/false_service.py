@@ -29,20 +29,20 @@ class Ring:
     """A segment as a service makes it, by hand."""
 
     def __init__(self, slots, data):
-        sections, end = [], 64 + 4 * 24
-        for size in (384, 32 * slots, 16 * slots, data * slots):
+        sections, end = [], 64 + 5 * 24
+        for size in (384, 32 * slots, 16 * slots, data * slots, 64 * slots):
             start = aligned(end)
             sections.append((start, size))
             end = start + size
         self.bytes, self.slots = aligned(end), slots
-        self.control, self.requests, self.responses, self.data = (at for at, _ in sections)
+        self.control, self.requests, self.responses, self.data, _ = (at for at, _ in sections)
         self.memory = os.memfd_create("false", os.MFD_ALLOW_SEALING)
         os.ftruncate(self.memory, self.bytes)
         self.map = mmap.mmap(self.memory, self.bytes)
-        struct.pack_into("<QHHIQQII", self.map, 0, 0x3147455344414C46, 1, 0, 64 + 96, self.bytes,
-                         1, 0, 4)
-        for number, (start, size) in enumerate(sections):
-            struct.pack_into("<IIQQ", self.map, 64 + 24 * number, number + 1, 0, start, size)
+        struct.pack_into("<QHHIQQII", self.map, 0, 0x3147455344414C46, 1, 0, 64 + 120,
+                         self.bytes, 1, 0, 5)
+        for number, (kind, (start, size)) in enumerate(zip((1, 2, 3, 4, 9), sections)):
+            struct.pack_into("<IIQQ", self.map, 64 + 24 * number, kind, 0, start, size)
         struct.pack_into("<IIII", self.map, self.control, slots, 32, 16, data)
         for event in (128, 256):
             struct.pack_into("<I", self.map, self.control + event + 4, 1)

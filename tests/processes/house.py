@@ -110,6 +110,7 @@ class House(unittest.TestCase):
         # A daemon's report of its leaks would arrive after its last word.
         self.environment["ASAN_OPTIONS"] = "detect_leaks=0"
         self.started = []
+        self.ends = {}  # of orphans, by pid: exit code, or minus the signal
 
     def tearDown(self):
         for process in self.started:
@@ -126,10 +127,10 @@ class House(unittest.TestCase):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def reap(self):
-        """Orphans that fell to us."""
+        """Orphans that fell to us; how each ended is kept."""
         try:
-            while os.waitpid(-1, os.WNOHANG)[0] != 0:
-                pass
+            while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
+                self.ends[ended[0]] = os.waitstatus_to_exitcode(ended[1])
         except ChildProcessError:
             pass
 
@@ -196,8 +197,13 @@ class House(unittest.TestCase):
     def gone(self, pid, log=True):
         self.reap()
         self.assertIn(self.state(pid), ("Z", "X", "gone"))
-        self.assertEqual(sorted(os.listdir(self.runtime)),
-                         ["block.last"] + ["block.log"] * log)
+        eventually(lambda: self.reap() or self.state(pid) == "gone")
+        self.assertEqual(self.ends.get(pid, 0), 0, "negative: the signal that ended it")
+        left = sorted(os.listdir(self.runtime))
+        if "relay" in left:
+            left.remove("relay")
+            self.assertEqual(os.listdir(os.path.join(self.runtime, "relay")), [])
+        self.assertEqual(left, ["block.last"] + ["block.log"] * log)
 
     def state(self, pid):
         try:
@@ -255,7 +261,7 @@ class House(unittest.TestCase):
         held = 0
         for entry in os.listdir(folder):
             try:
-                held += "memfd:" in os.readlink(f"{folder}/{entry}")
+                held += "memfd:fairlead-ring" in os.readlink(f"{folder}/{entry}")
             except FileNotFoundError:
                 pass
         return held

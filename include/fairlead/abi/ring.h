@@ -15,6 +15,9 @@
 //   response_produced  back            seq_cst store    front, acquire (and seq_cst before it
 //   sleeps) response_event     front, asleep   seq_cst store    back, seq_cst after it published
 //   entries            the producer, before its index; the consumer copies each one once
+//   trace              back            relaxed store    front, relaxed: a hint
+//   marks              front, of a call that has ended, before it posts the next one of that slot;
+//                      the back copies each one once, when it takes that next one
 //
 // Hold-off (Xen, public/io/ring.h): who publishes new ∈ (old, new] notifies only if the event index
 // lies in that range; who wants to sleep sets event = consumed + 1, looks once more, then sleeps.
@@ -58,7 +61,17 @@ struct alignas(128) RingBackLine {
   std::atomic<std::uint32_t> response_produced;  //  0
   std::atomic<std::uint32_t> request_event;      //  4
   std::atomic<std::uint32_t> may_poll;  //  8  a hint: 1 while a core is left for a polling front
-  std::uint8_t reserved[116];           // 12  zero
+  std::atomic<std::uint32_t> trace;     // 12  a hint: 1 while marks are wanted
+  std::uint8_t reserved[112];           // 16  zero
+};
+
+// One for each slot: what the front saw of the last call there, in stamps of abi/relay.h's clock.
+struct alignas(64) RingMark {
+  std::uint64_t id;           //  0  of the call; 0: none yet
+  std::uint64_t called;       //  8  it began
+  std::uint64_t posted;       // 16  its request went into the ring
+  std::uint64_t seen;         // 24  the caller had the answer
+  std::uint8_t reserved[32];  // 32  zero
 };
 
 struct RingControl {
@@ -72,7 +85,9 @@ static_assert(sizeof(RingShape) == 64 && offsetof(RingShape, data_bytes) == 12);
 static_assert(std::has_unique_object_representations_v<RingShape>);
 static_assert(sizeof(RingFrontLine) == 128 && offsetof(RingFrontLine, response_event) == 4);
 static_assert(sizeof(RingBackLine) == 128 && offsetof(RingBackLine, request_event) == 4);
-static_assert(offsetof(RingBackLine, may_poll) == 8);
+static_assert(offsetof(RingBackLine, may_poll) == 8 && offsetof(RingBackLine, trace) == 12);
+static_assert(sizeof(RingMark) == 64 && offsetof(RingMark, seen) == 24);
+static_assert(std::has_unique_object_representations_v<RingMark>);
 static_assert(sizeof(RingControl) == 384 && offsetof(RingControl, front) == 128);
 static_assert(offsetof(RingControl, back) == 256);
 static_assert(std::is_standard_layout_v<RingControl>);

@@ -39,6 +39,7 @@ enum class SectionKind : std::uint32_t {
   kRelayProducer = 6,  // RelayProducerPage
   kRelayConsumer = 7,  // RelayConsumerPage
   kRelayStreams = 8,   // the streams' sub-buffers, one stream after the other
+  kMarks = 9,          // array of RingMark, one for each slot
 };
 
 struct Section {

@@ -61,6 +61,11 @@ enum class BlockCategory : std::uint8_t {
   kFua = 15,
 };
 
+// The block service's two devices: what its clients see, and what it does.  Major numbers that the
+// kernel gives to nobody.
+inline constexpr std::uint32_t kServiceFrontDevice = 0xff1U << 20;
+inline constexpr std::uint32_t kServiceBackDevice = 0xff1U << 20 | 1;
+
 struct BlockEvent {
   std::uint64_t sector;   //  0  of 512 bytes
   std::uint64_t request;  //  8  the same through all stages of one I/O; 0: not known.  Of a remap:
