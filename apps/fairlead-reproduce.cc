@@ -2,12 +2,6 @@
 //
 // fairlead reproduce: the cases of a course document, run again in simulation beside simple
 // policies: samples, plots and one table of figures.
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -18,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/gnuplot.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/quote.h"
@@ -67,29 +62,6 @@ std::string known_cases() {
   return names;
 }
 
-// Whether there is a gnuplot; if so, it has drawn.
-base::Result<bool> draw(const std::filesystem::path& folder, const std::string& script) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  std::string program = "gnuplot";
-  std::string argument = script;
-  char* const arguments[] = {program.data(), argument.data(), nullptr};
-  pid_t child = 0;
-  const int failed = ::posix_spawnp(&child, program.c_str(), &actions, nullptr, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed == ENOENT) return false;
-  if (failed != 0) return base::fail_errno(failed, "run gnuplot");
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) return base::fail_errno(errno, "wait for gnuplot");
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  return base::fail(base::ErrorKind::kIo,
-                    fmt::format("gnuplot failed on {}", (folder / script).string()));
-}
-
 template <typename Result>
 base::Status write_samples(const std::filesystem::path& folder, const Result& result) {
   const std::string name(result.one.name);
@@ -115,7 +87,7 @@ base::Result<bool> write_all(const std::filesystem::path& folder, const Results&
     names.emplace_back(result.one.name);
   }
   for (const std::string& name : names) {
-    FL_TRY(const bool drawn, draw(folder, name + ".gnuplot"));
+    FL_TRY(const bool drawn, apps::draw(folder, name + ".gnuplot"));
     if (!drawn) return false;
   }
   return true;

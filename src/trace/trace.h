@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,11 @@ struct Event {
   bool writes() const noexcept { return has(abi::BlockCategory::kWrite); }
 };
 
-// Events that are missing, and where: after `first_ns` and before `last_ns`.
+inline constexpr std::int64_t kEarliest = std::numeric_limits<std::int64_t>::min() / 4;
+inline constexpr std::int64_t kLatest = std::numeric_limits<std::int64_t>::max() / 4;
+
+// Events that are missing, and where: from `first_ns` to `last_ns`, which are kEarliest and kLatest
+// where it is not known.
 struct Loss {
   std::int64_t first_ns = 0;
   std::int64_t last_ns = 0;
@@ -43,11 +48,18 @@ struct Loss {
 
 enum class SourceKind : std::uint8_t { kHost = 1, kGuest = 2, kService = 3, kFile = 4 };
 
+// From `from_ns` to `to_ns`.
+struct Span {
+  std::int64_t from_ns = 0;
+  std::int64_t to_ns = 0;
+};
+
 struct Source {
   SourceKind kind = SourceKind::kHost;
-  std::string name;             // "host", the guest's, the service's
-  std::int64_t bound_ns = 0;    // its times are this near to the host's; the worst of the trace
-  std::vector<std::int64_t> steps_ns;  // where its clock jumped: nothing pairs across
+  std::string name;           // "host", the guest's, the service's
+  std::int64_t bound_ns = 0;  // its times are this near to the host's; the worst of the trace
+  bool clock_known = true;    // else they cannot be compared with those of others
+  std::vector<Span> steps;    // where its clock jumped: nothing pairs across
 };
 
 struct Device {

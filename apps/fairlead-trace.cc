@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairlead trace: records block I/O of this host, its guests and its services, and says where the
+// time went.
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "apps/command.h"
+#include "apps/trace_plot.h"
+#include "apps/trace_sources.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/units.h"
+#include "daemon/end_watch.h"
+#include "trace/recorder.h"
+#include "trace/report.h"
+#include "trace/trace_file.h"
+
+namespace {
+
+using namespace fairlead;
+using base::ErrorKind;
+
+constexpr const char* kProgram = "fairlead-trace";
+
+struct Options {
+  // record
+  apps::TraceSources sources;
+  std::string to = "trace.flt";
+  std::optional<std::string> duration;
+  std::vector<std::string> command;
+  // report
+  std::string from = "trace.flt";
+  std::vector<std::string> pairs;
+  std::optional<std::string> plots;
+
+  std::string output = "text";
+  bool json() const { return output == "json"; }
+};
+
+int failed(const base::Error& error) { return apps::fail(kProgram, error); }
+
+// ---- record ----
+
+// What is run while it is recorded.
+class Workload {
+ public:
+  static base::Result<Workload> start(const std::vector<std::string>& command) {
+    std::vector<char*> arguments;
+    for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    Workload workload;
+    const int failed =
+        ::posix_spawnp(&workload.child_, arguments[0], nullptr, nullptr, arguments.data(), environ);
+    if (failed != 0) return base::fail_errno(failed, "run " + command[0]);
+    return workload;
+  }
+
+  bool ended() {
+    if (child_ > 0 && ::waitpid(child_, &status_, WNOHANG) == child_) child_ = 0;
+    return child_ == 0;
+  }
+  // As a shell says it.
+  int code() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_); }
+
+ private:
+  pid_t child_ = 0;
+  int status_ = 0;
+};
+
+base::Status record(const Options& options, const daemon::EndWatch& end) {
+  FL_TRY(auto sources, apps::open_sources(options.sources));
+  FL_TRY(auto recorder, trace::Recorder::create(options.to));
+  for (auto& source : sources) recorder.add(std::move(source));
+  std::optional<Workload> workload;
+  if (!options.command.empty()) {
+    FL_TRY(workload, Workload::start(options.command));
+  }
+  const std::int64_t limit_ns =
+      options.duration ? *base::parse_duration_ns(*options.duration) : base::kLongestNs;
+  const std::int64_t started_ns = base::monotonic_ns();
+  FL_TRY_STATUS(recorder.run([&] {
+    return end.asked() || base::monotonic_ns() - started_ns >= limit_ns ||
+           (workload && workload->ended());
+  }));
+  if (options.json()) {
+    std::string line;
+    base::JsonWriter(line)
+        .begin_object()
+        .member("file", options.to)
+        .member("events", recorder.events())
+        .member("lost", recorder.lost())
+        .end_object();
+    std::puts(line.c_str());
+  } else {
+    std::printf("%s: %llu events, %llu lost\n", options.to.c_str(),
+                static_cast<unsigned long long>(recorder.events()),
+                static_cast<unsigned long long>(recorder.lost()));
+  }
+  if (workload && workload->ended() && workload->code() != 0) {
+    return base::fail(ErrorKind::kIo, fmt::format("{} ended with {}; what it did is recorded",
+                                                  options.command[0], workload->code()));
+  }
+  return {};
+}
+
+int run_record(const Options& options) {
+  auto end = daemon::EndWatch::start(kProgram);
+  if (!end) return failed(end.error());
+  const auto recorded = record(options, **end);
+  return recorded ? apps::kDone : failed(recorded.error());
+}
+
+// ---- report ----
+
+int run_report(const Options& options) {
+  const auto trace = trace::read_trace(options.from);
+  if (!trace) return failed(trace.error());
+  const trace::Report report = trace::make_report(*trace);
+  if (options.json()) {
+    std::puts(trace::report_json(*trace, report).c_str());
+  } else {
+    std::fputs(trace::report_text(*trace, report).c_str(), stdout);
+  }
+  if (!options.plots) return apps::kDone;
+  const auto drawn = apps::plot_trace(*options.plots, *trace, report);
+  if (!drawn) return failed(drawn.error());
+  if (!*drawn) {
+    std::fprintf(stderr, "%s: no gnuplot here: %s holds data and scripts only\n", kProgram,
+                 options.plots->c_str());
+  }
+  return apps::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  apps::CommandLine app("record block I/O and say where its time goes", kProgram);
+  app.footer(apps::kUnits);
+  Options options;
+  const auto record = app.add_subcommand("record",
+                                         "record until the duration is over, COMMAND has ended, or "
+                                         "SIGINT");
+  apps::add_source_options(record, options.sources);
+  record.add_option("-f,--file", options.to, "the recording")
+      .check(apps::not_empty())
+      .capture_default_str();
+  record.add_option("--duration", options.duration, "end after so long")
+      .option_text("DURATION")
+      .check(apps::accepts([](const std::string& text) { return base::parse_duration_ns(text); }));
+  record.add_option("command", options.command, "what to run and record, behind --");
+  apps::add_output_option(record, options.output);
+
+  const auto report = app.add_subcommand("report", "where the time went, what was merged, lost");
+  report.add_option("file", options.from, "the recording").capture_default_str();
+  report.add_option("--plot", options.plots, "draw stages and seeks into this folder")
+      .option_text("FOLDER")
+      .check(apps::not_empty());
+  apps::add_output_option(report, options.output);
+  app.require_subcommand(1, 1);
+  return apps::run(app, argc, argv,
+                   [&] { return record.parsed() ? run_record(options) : run_report(options); });
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/trace_sources.h"
+
+#include <utility>
+
+#include "apps/command.h"
+#include "block/service_trace.h"
+#include "daemon/runtime_dir.h"
+#include "relay/registry.h"
+#include "trace/relay_source.h"
+
+namespace fairlead::apps {
+namespace {
+
+using base::ErrorKind;
+using daemon::RuntimeDir;
+
+base::Result<std::unique_ptr<trace::LiveSource>> open_service(const std::string& name) {
+  const auto advise = [&](base::Error error) {
+    if (error.kind() == ErrorKind::kNotFound) {
+      return advise_start(base::Error(ErrorKind::kNotFound, "no service '" + name + "' runs"),
+                          name);
+    }
+    return std::move(error).at("trace the service '" + name + "'");
+  };
+  const auto folder = RuntimeDir::open(RuntimeDir::Purpose::kUse);
+  if (!folder) return base::fail(advise(folder.error()));
+  auto consumer = relay::connect_by_name(*folder, block::kTracePrefix + name);
+  if (!consumer) return base::fail(advise(consumer.error()));
+  return trace::RelaySource::make(trace::SourceKind::kService, name, std::move(*consumer), true);
+}
+
+}  // namespace
+
+void add_source_options(Command verb, TraceSources& sources) {
+  verb.add_option("--service", sources.services, "a block service of this host, by its name")
+      .option_text("NAME ...")
+      .check(not_empty());
+}
+
+base::Result<std::vector<std::unique_ptr<trace::LiveSource>>> open_sources(
+    const TraceSources& sources) {
+  std::vector<std::unique_ptr<trace::LiveSource>> opened;
+  for (const std::string& name : sources.services) {
+    FL_TRY(auto source, open_service(name));
+    opened.push_back(std::move(source));
+  }
+  if (opened.empty()) {
+    return base::fail(base::Error(ErrorKind::kInvalid, "nothing to trace")
+                          .advise("name a source: --service NAME, --host DEVICE, --guest NAME"));
+  }
+  return opened;
+}
+
+}  // namespace fairlead::apps

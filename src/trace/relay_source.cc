@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/relay_source.h"
+
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "base/clock.h"
+#include "fairlead/abi/relay.h"
+
+namespace fairlead::trace {
+namespace {
+
+using abi::TraceLossCause;
+using abi::TraceType;
+
+constexpr int kMostPieces = 4096;  // in one poll: other sources wait
+
+template <typename T>
+T read_as(const std::byte* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+RelaySource::RelaySource(SourceKind kind, std::string name, relay::Consumer consumer,
+                         bool same_clock)
+    : kind_(kind),
+      name_(std::move(name)),
+      consumer_(std::move(consumer)),
+      same_clock_(same_clock),
+      last_stamps_(consumer_.shape().streams) {}
+
+base::Result<std::unique_ptr<RelaySource>> RelaySource::make(SourceKind kind, std::string name,
+                                                             relay::Consumer consumer,
+                                                             bool same_clock) {
+  if (consumer.shape().item_bytes != 0) {
+    return base::fail(base::ErrorKind::kInvalid,
+                      "the relay channel of " + name + " holds bare items, no events");
+  }
+  return std::unique_ptr<RelaySource>(
+      new RelaySource(kind, std::move(name), std::move(consumer), same_clock));
+}
+
+void RelaySource::introduce(TraceFileWriter& file) {
+  number_ = file.add_source(kind_, name_, !same_clock_);
+}
+
+base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
+  if (!same_clock_) measure_clock(file);
+  const bool over = consumer_.ended();
+  relay::StreamPiece piece;
+  for (int i = 0; i < kMostPieces; ++i) {
+    FL_TRY(const relay::Look look, consumer_.read(piece));
+    if (look == relay::Look::kEmpty) return !over;
+    write_down(file, piece);
+    consumer_.take();
+  }
+  return true;
+}
+
+base::Status RelaySource::finish(TraceFileWriter& file) {
+  for (bool more = true; more;) {
+    relay::StreamPiece piece;
+    FL_TRY(const relay::Look look, consumer_.read(piece));
+    more = look != relay::Look::kEmpty;
+    if (more) write_down(file, piece);
+    consumer_.take();
+  }
+  return consumer_.disconnect();
+}
+
+void RelaySource::measure_clock(TraceFileWriter& /*file*/) {}
+
+void RelaySource::write_down(TraceFileWriter& file, const relay::StreamPiece& piece) {
+  write_losses(file, piece);
+  write_records(file, piece);
+}
+
+void RelaySource::write_records(TraceFileWriter& file, const relay::StreamPiece& piece) {
+  abi::TraceLoss strange{.records = 0,
+                         .bytes = 0,
+                         .first_stamp = 0,
+                         .last_stamp = 0,
+                         .cause = TraceLossCause::kCorrupt,
+                         .reserved = {}};
+  const auto stream = static_cast<std::uint16_t>(piece.stream);
+  // The reader has checked the headers: whole records, one after the other.
+  for (std::span<const std::byte> rest = piece.data; rest.size() >= sizeof(abi::RelayRecord);) {
+    const auto header = read_as<abi::RelayRecord>(rest.data());
+    const std::byte* payload = rest.data() + sizeof header;
+    const std::size_t bytes = header.bytes - sizeof header;
+    const bool fits = bytes == sizeof(abi::BlockEvent);
+    switch (fits ? TraceType(header.type) : TraceType{}) {
+      case TraceType::kBlock:
+        file.event(number_, stream, header.stamp, read_as<abi::BlockEvent>(payload));
+        break;
+      case TraceType::kName: file.name(number_, read_as<abi::TraceName>(payload)); break;
+      case TraceType::kDevice: file.device(number_, read_as<abi::TraceDevice>(payload)); break;
+      case TraceType::kLoss: file.loss(number_, stream, read_as<abi::TraceLoss>(payload)); break;
+      default:
+        if (strange.records++ == 0) strange.first_stamp = header.stamp;
+        strange.last_stamp = header.stamp;
+    }
+    last_stamps_[piece.stream] = header.stamp;
+    rest = rest.subspan((header.bytes + 7U) & ~7U);
+  }
+  if (strange.records > 0) file.loss(number_, stream, strange);
+}
+
+// One for each cause; the bytes are told with the first.  What was overwritten has no stamps of its
+// own: it lies between what was seen before and what is seen now.
+void RelaySource::write_losses(TraceFileWriter& file, const relay::StreamPiece& piece) {
+  const relay::Losses& losses = piece.losses;
+  const std::uint64_t before = last_stamps_[piece.stream];
+  const std::uint64_t after =
+      piece.data.empty() ? 0 : read_as<abi::RelayRecord>(piece.data.data()).stamp;
+  const bool told = losses.first_stamp != 0 && losses.overwritten == 0;
+  const std::pair<std::uint64_t, TraceLossCause> causes[] = {
+      {losses.full, TraceLossCause::kFull},
+      {losses.big, TraceLossCause::kBig},
+      {losses.state, TraceLossCause::kState},
+      {losses.nested, TraceLossCause::kNested},
+      {losses.overwritten, TraceLossCause::kOverwritten},
+      {losses.corrupt, TraceLossCause::kCorrupt}};
+  std::uint64_t bytes = losses.bytes;
+  for (const auto& [records, cause] : causes) {
+    if (records == 0) continue;
+    file.loss(number_, static_cast<std::uint16_t>(piece.stream),
+              {.records = records,
+               .bytes = std::exchange(bytes, 0),
+               .first_stamp = told ? losses.first_stamp : before,
+               .last_stamp = told ? losses.last_stamp : after,
+               .cause = cause,
+               .reserved = {}});
+  }
+}
+
+}  // namespace fairlead::trace

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// RelaySource: block events that come through a relay channel: the block service's, or a guest's.
+//
+// Thread-safety: the recorder's thread.  Ownership: owns the consumer.
+// Distrust: records of another length or type count as corrupt; a channel that breaks its rules
+// ends, with a loss that says so.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "relay/consumer.h"
+#include "trace/live_source.h"
+
+namespace fairlead::trace {
+
+class RelaySource final : public LiveSource {
+ public:
+  // `same_clock`: the producer runs on this host's kernel, so stamps compare.  Else its clock is
+  // measured, once a second.  kInvalid for a channel of bare items.
+  static base::Result<std::unique_ptr<RelaySource>> make(SourceKind kind, std::string name,
+                                                         relay::Consumer consumer, bool same_clock);
+
+  void introduce(TraceFileWriter& file) override;
+  base::Result<bool> poll(TraceFileWriter& file) override;
+  base::Status finish(TraceFileWriter& file) override;
+
+ private:
+  RelaySource(SourceKind kind, std::string name, relay::Consumer consumer, bool same_clock);
+  void write_down(TraceFileWriter& file, const relay::StreamPiece& piece);
+  void write_records(TraceFileWriter& file, const relay::StreamPiece& piece);
+  void write_losses(TraceFileWriter& file, const relay::StreamPiece& piece);
+  void measure_clock(TraceFileWriter& file);
+
+  SourceKind kind_;
+  std::string name_;
+  relay::Consumer consumer_;
+  bool same_clock_;
+  std::uint16_t number_ = 0;
+  std::vector<std::uint64_t> last_stamps_;         // seen of each stream
+  [[maybe_unused]] std::int64_t measured_ns_ = 0;  // when its clock was, the last time
+};
+
+}  // namespace fairlead::trace

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`fairlead trace` on a block service: record, report, and everything that can go wrong."""
+import json
+import os
+import signal
+import unittest
+
+from house import House, PROGRAMS, eventually, scaled
+
+
+class Trace(House):
+    """A service runs, its image random."""
+
+    def setUp(self):
+        super().setUp()
+        self.image(sectors=8192)
+
+    def trace(self, *words, **more):
+        return self.run_program("fairlead-trace", *words, **more)
+
+    def record_client(self, threads, requests, *more):
+        """What the recorder said of a client that it ran."""
+        out = self.ok("fairlead-trace", "record", "--service", "block", "-o", "json", *more, "--",
+                      os.path.join(PROGRAMS, "fairlead-client"), threads, requests, "--no-files")
+        return json.loads(out.splitlines()[-1])
+
+    def report(self, file="trace.flt"):
+        return json.loads(self.ok("fairlead-trace", "report", file, "-o", "json"))
+
+    def recording(self, *words):
+        """A recorder that has begun."""
+        recorder = self.spawn("fairlead-trace", "record", "--service", "block", *words)
+        eventually(lambda: os.path.exists(self.path("trace.flt")))
+        return recorder
+
+    def test_every_read_is_split_into_its_five_stages(self):
+        self.start()
+        requests = scaled(2000, 500, 20000)
+        said = self.record_client(4, requests)
+        self.assertEqual(said["lost"], 0)
+        report = self.report()
+        self.assertEqual((report["events"], report["cut"]), (said["events"], False))
+        [pair] = report["pairs"]
+        # A call that began before the client heard of the recorder has no marks.
+        self.assertLessEqual(pair["ios"], requests)
+        self.assertGreaterEqual(pair["ios"], requests - 8)
+        self.assertEqual((pair["residual_ns"], pair["unmatched"], pair["ambiguous"],
+                          pair["violations"]), (0, 0, 0, 0))
+        stages = pair["stages"]
+        self.assertEqual(set(stages), {"U-Q2D", "U-T", "0-Q2D", "0-D2C", "0-T", "Q2C"})
+        total = sum(stage["mean_ns"] for name, stage in stages.items() if name != "Q2C")
+        self.assertAlmostEqual(total / stages["Q2C"]["mean_ns"], 1, places=6)
+        back = next(one for one in report["devices"] if one["device"] == "service block")
+        self.assertEqual(back["queued"], requests + 1)  # and the question for the geometry
+        self.assertEqual(back["completed"], requests + 1)
+        self.assertEqual(back["processes"][0]["name"].split(" ")[0], "client")
+        self.stop()
+
+    def test_who_came_before_the_recorder_is_traced_too(self):
+        self.start()
+        client = self.spawn("fairlead-client", 2, "--duration", "20s", "--no-files")
+        eventually(lambda: self.status()["requests"] > 100)
+        recorder = self.recording("--duration", "1s")
+        self.assertEqual(recorder.wait(20), 0)
+        client.kill()
+        pair = self.report()["pairs"][0]
+        self.assertGreater(pair["ios"], 100)
+        self.assertEqual(pair["residual_ns"], 0)
+        self.kill_service()
+
+    def test_a_signal_ends_the_recording_whole(self):
+        self.start()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            recorder = self.recording()
+            self.ok("fairlead-client", 1, 100, "--no-files")
+            recorder.send_signal(number)
+            out, err = recorder.communicate(timeout=20)
+            self.assertEqual((recorder.returncode, err), (0, ""))
+            self.assertRegex(out, r"\Atrace.flt: \d+ events, 0 lost\n\Z")
+            self.assertFalse(self.report()["cut"])
+            os.unlink(self.path("trace.flt"))
+        self.stop()
+
+    def test_a_killed_recorder_leaves_what_it_had_and_room_for_the_next(self):
+        self.start()
+        recorder = self.recording()
+        self.ok("fairlead-client", 4, 2000, "--no-files")
+        eventually(lambda: os.path.getsize(self.path("trace.flt")) > 4096)
+        recorder.kill()
+        recorder.wait()
+        report = self.report()
+        self.assertTrue(report["cut"])
+        self.assertGreater(report["events"], 0)
+        self.assertEqual(self.record_client(1, 100)["lost"], 0)
+        self.stop()
+
+    def test_a_service_that_ends_or_dies_ends_the_recording(self):
+        for end in (self.stop, self.kill_service):
+            self.start()
+            recorder = self.recording()
+            self.ok("fairlead-client", 1, 100, "--no-files")
+            end()
+            out, err = recorder.communicate(timeout=20)
+            self.assertEqual((recorder.returncode, err), (0, ""), out)
+            report = self.report()
+            self.assertGreaterEqual(report["pairs"][0]["ios"], 90)
+            os.unlink(self.path("trace.flt"))
+
+    def test_a_second_recorder_is_refused(self):
+        self.start()
+        first = self.recording()
+        self.one_line_error(self.trace("record", "--service", "block", "-f", "other.flt"), 1)
+        self.assertFalse(os.path.exists(self.path("other.flt")))
+        first.terminate()
+        self.assertEqual(first.wait(20), 0)
+        self.stop()
+
+    def test_a_recorder_that_is_too_slow_loses_and_says_where(self):
+        self.start()
+        recorder = self.recording()
+        recorder.send_signal(signal.SIGSTOP)
+        self.ok("fairlead-client", 8, 20000, "--no-files")
+        recorder.send_signal(signal.SIGCONT)
+        self.ok("fairlead-client", 1, 100, "--no-files")
+        recorder.send_signal(signal.SIGINT)
+        recorder.communicate(timeout=20)
+        report = self.report()
+        self.assertGreater(report["lost"], 0)
+        self.assertEqual({loss["cause"] for loss in report["losses"]}, {"no room in the relay"})
+        back = next(one for one in report["devices"] if one["device"] == "service block")
+        front = next(one for one in report["devices"] if one["device"] == "clients of block")
+        self.assertGreater(back["unknown"] + front["unknown"], 0)
+        # Whatever was lost, no time is longer than the whole.
+        for pair in report["pairs"]:
+            self.assertEqual((pair["residual_ns"], pair["violations"]), (0, 0))
+        self.stop()
+
+    def test_pictures(self):
+        self.start()
+        self.record_client(2, 500)
+        self.ok("fairlead-trace", "report", "trace.flt", "--plot", "plots")
+        for name in ("stages", "seeks"):
+            with open(self.path(f"plots/{name}.svg"), encoding="utf-8") as file:
+                self.assertIn("</svg>", file.read())
+        self.stop()
+
+    def test_wrong_words(self):
+        for words in ([], ["record", "--duration", "x"], ["record", "--service", ""],
+                      ["report", "a", "b"], ["rec"], ["record", "-f", "", "--service", "block"]):
+            with self.subTest(words=words):
+                self.assertEqual(self.trace(*words).returncode, 2)
+        for words in (["record"], ["record", "--service", "nobody"], ["report", "nowhere.flt"],
+                      ["report", "disk1.img"]):
+            with self.subTest(words=words):
+                self.one_line_error(self.trace(*words), 1)
+        self.assertFalse(os.path.exists(self.path("trace.flt")))
+        self.start()
+        self.one_line_error(self.trace("record", "--service", "block", "-f", "no/such/folder"), 1)
+        self.one_line_error(self.trace("record", "--service", "block", "--", "no-such-program"), 1)
+        failed = self.trace("record", "--service", "block", "--", "false")
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("false ended with 1", failed.stderr)
+        self.stop()
+
+    def test_a_full_disk_is_told(self):
+        self.start()
+        self.one_line_error(self.trace("record", "--service", "block", "-f", "/dev/full"), 1)
+        self.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
