@@ -15,6 +15,8 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/rounds.h"
+#include "apps/trace_live.h"
 #include "apps/trace_plot.h"
 #include "apps/trace_sources.h"
 #include "base/clock.h"
@@ -38,6 +40,7 @@ struct Options {
   std::string to = "trace.flt";
   std::optional<std::string> duration;
   std::vector<std::string> command;
+  apps::LiveOptions live;
   // report
   std::string from = "trace.flt";
   std::vector<std::string> pairs;
@@ -120,6 +123,18 @@ int run_record(const Options& options) {
   return recorded ? apps::kDone : failed(recorded.error());
 }
 
+// ---- live ----
+
+int run_live(Options& options) {
+  auto end = daemon::EndWatch::start(kProgram);
+  if (!end) return failed(end.error());
+  options.live.json = options.json();
+  auto sources = apps::open_sources(options.sources);
+  if (!sources) return failed(sources.error());
+  const auto shown = apps::trace_live(std::move(*sources), options.live, **end);
+  return shown ? apps::kDone : failed(shown.error());
+}
+
 // ---- report ----
 
 int run_report(const Options& options) {
@@ -166,7 +181,21 @@ int main(int argc, char** argv) {
       .option_text("FOLDER")
       .check(apps::not_empty());
   apps::add_output_option(report, options.output);
+
+  const auto live =
+      app.add_subcommand("live", "the report of the last two intervals, over and over");
+  apps::add_source_options(live, options.sources);
+  live.add_option("--interval", options.live.interval_s, "seconds from one report to the next")
+      .check(apps::accepts_interval())
+      .capture_default_str();
+  live.add_option("--rounds", options.live.rounds, "end after so many [at SIGINT or SIGTERM]")
+      .option_text("N")
+      .check(apps::accepts(
+          [](const std::string& text) { return base::parse_unsigned(text, 1, 1'000'000'000); }));
+  apps::add_output_option(live, options.output);
   app.require_subcommand(1, 1);
-  return apps::run(app, argc, argv,
-                   [&] { return record.parsed() ? run_record(options) : run_report(options); });
+  return apps::run(app, argc, argv, [&] {
+    if (record.parsed()) return run_record(options);
+    return live.parsed() ? run_live(options) : run_report(options);
+  });
 }

@@ -152,7 +152,7 @@ struct Trace {
 };
 base::Result<Trace> open_trace(const std::string& service) {
   FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
-  FL_TRY(auto channel, relay::Producer::open({.streams = 1}));
+  FL_TRY(auto channel, relay::Producer::open({.streams = 1, .sub_buffers = 32}));
   FL_TRY(auto announcement,
          relay::Announcement::make(folder, block::kTracePrefix + service, channel));
   return Trace{std::move(channel), std::move(announcement)};

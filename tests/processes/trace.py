@@ -136,6 +136,25 @@ class Trace(House):
             self.assertEqual((pair["residual_ns"], pair["violations"]), (0, 0))
         self.stop()
 
+    def test_live_shows_the_stages_while_they_happen(self):
+        self.start()
+        client = self.spawn("fairlead-client", 2, "--duration", "30s", "--no-files")
+        out = self.ok("fairlead-trace", "live", "--service", "block", "--interval", "0.3",
+                      "--rounds", 4, "-o", "json")
+        events = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([event["event"] for event in events],
+                         ["start"] + 4 * ["interval"] + ["end"])
+        for event in events[2:5]:
+            [pair] = event["report"]["pairs"]
+            self.assertGreater(pair["ios"], 10)
+            self.assertEqual((pair["residual_ns"], event["report"]["lost"]), (0, 0))
+        text = self.ok("fairlead-trace", "live", "--service", "block", "--interval", "0.3",
+                       "--rounds", 2)
+        self.assertEqual(text.count("0-D2C"), 2)
+        self.assertNotIn("\x1b", text)
+        client.kill()
+        self.kill_service()
+
     def test_pictures(self):
         self.start()
         self.record_client(2, 500)
