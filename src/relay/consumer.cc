@@ -30,6 +30,7 @@ class ConsumerState {
       : segment_(std::move(segment)),
         presence_(std::move(presence)),
         map_(map),
+        clock_(map.producer->sync, map.consumer->sync),
         room_(map.shape.sub_buffer_bytes) {
     auto& side = map_.consumer->side;
     epoch_ = side.epoch.load(std::memory_order_relaxed) + 1;
@@ -67,6 +68,8 @@ class ConsumerState {
     timer_.reset();
   }
 
+  ClockAsker& clock() noexcept { return clock_; }
+
   bool connected() const noexcept { return connected_; }
   const ChannelMap& map() const noexcept { return map_; }
   const Reader& reader(std::uint32_t stream) const noexcept { return readers_[stream]; }
@@ -91,6 +94,7 @@ class ConsumerState {
   shm::Segment segment_;  // empty in somebody else's memory
   base::Fd presence_;     // likewise
   ChannelMap map_;
+  ClockAsker clock_;
   std::vector<std::byte> room_;
   std::vector<Reader> readers_;
   std::vector<bool> given_up_;
@@ -204,6 +208,16 @@ base::Status Consumer::disconnect() {
   }
   state_->disconnect();
   return {};
+}
+
+std::optional<ClockInterval> Consumer::measure_clock(int rounds,
+                                                     std::chrono::nanoseconds patience) {
+  if (!state_->connected()) return std::nullopt;
+  return state_->clock().measure(rounds, patience);
+}
+
+std::uint64_t Consumer::heartbeat() const noexcept {
+  return state_->map().producer->side.heartbeat.load(std::memory_order_relaxed);
 }
 
 ProducerLife Consumer::producer() const noexcept { return state_->producer(); }

@@ -29,10 +29,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/fd.h"
 #include "base/result.h"
 #include "relay/channel_segment.h"
+#include "relay/clock_sync.h"
 #include "relay/stream_reader.h"
 
 namespace fairlead::relay {
@@ -69,6 +71,13 @@ class Consumer {
   // Until there may be something to read, the producer has ended, or the time is over.
   bool wait(std::chrono::nanoseconds timeout);
   base::Result<int> poll_fd();  // owned by the consumer
+
+  // The producer's clock against ours, of `rounds` questions; waits so long for the first answer.
+  // Nothing: it answers nobody, as most do not: processes of one kernel have one clock.
+  std::optional<ClockInterval> measure_clock(int rounds, std::chrono::nanoseconds patience);
+  // The producer's stamp when it last said that it lives; 0: it never did.  In a guest its only
+  // sign of life.
+  std::uint64_t heartbeat() const noexcept;
 
   base::Status disconnect();
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "relay/clock_sync.h"
 #include "relay/presence.h"
 
 namespace fairlead::relay {
@@ -44,7 +45,8 @@ class ProducerState {
         presence_(std::move(presence)),
         map_(map),
         keep_(keep),
-        key_(key) {
+        key_(key),
+        clock_(map.producer->sync, map.consumer->sync) {
     for (std::uint32_t i = 0; i < map_.shape.streams; ++i) slots_.emplace_back(map_, i, keep);
     map_.producer->side.pid = static_cast<std::uint32_t>(::getpid());
     set(abi::RelayProducerState::kOpen);
@@ -73,6 +75,11 @@ class ProducerState {
   bool closed() const noexcept { return closed_; }
   bool connected() const noexcept {
     return consumer_state() == abi::RelayConsumerState::kConnected;
+  }
+
+  bool answer_clock(std::chrono::nanoseconds spin) noexcept {
+    map_.producer->side.heartbeat.store(stamp(), std::memory_order_relaxed);
+    return clock_.answer_burst(spin);
   }
 
   int fd() const noexcept { return segment_.fd(); }
@@ -105,6 +112,7 @@ class ProducerState {
   ChannelMap map_;
   const bool keep_;
   pthread_key_t key_;
+  ClockAnswerer clock_;
   std::deque<Slot> slots_;
   const std::uint32_t forks_ = forks.load(std::memory_order_relaxed);
   bool closed_ = false;
@@ -249,6 +257,10 @@ base::Result<bool> Producer::close(std::chrono::nanoseconds drain) {
     return base::fail(ErrorKind::kClosed, "this relay channel is closed already");
   }
   return state_->close(drain);
+}
+
+bool Producer::answer_clock(std::chrono::nanoseconds spin) noexcept {
+  return state_->answer_clock(spin);
 }
 
 int Producer::fd() const noexcept { return state_->fd(); }

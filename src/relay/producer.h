@@ -51,6 +51,11 @@ class Producer {
   Written write(std::uint16_t type, std::uint64_t stamp, const void* payload,
                 std::size_t bytes) noexcept;
 
+  // Says that it lives, and answers a consumer that measures this side's clock (clock_sync.h); then
+  // spins for as long as `spin` after each answer, as questions come in bursts.  For a producer of
+  // another clock than its consumer's, every few milliseconds, from one thread.
+  bool answer_clock(std::chrono::nanoseconds spin) noexcept;
+
   // Nothing more is written; waits until a connected consumer has read all, or, where what is
   // written is kept, until the first has connected and has; at most for `drain`.  True if it has.
   base::Result<bool> close(std::chrono::nanoseconds drain);

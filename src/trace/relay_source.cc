@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "fairlead/abi/relay.h"
+#include "relay/stamp.h"
 
 namespace fairlead::trace {
 namespace {
@@ -46,6 +47,7 @@ base::Result<std::unique_ptr<RelaySource>> RelaySource::make(SourceKind kind, st
 
 void RelaySource::introduce(TraceFileWriter& file) {
   number_ = file.add_source(kind_, name_, !same_clock_);
+  measure_ns_ = 0;  // what is known belongs into this file, too
 }
 
 base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
@@ -62,6 +64,10 @@ base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
 }
 
 base::Status RelaySource::finish(TraceFileWriter& file) {
+  if (!same_clock_) {
+    measure_ns_ = 0;
+    measure_clock(file);
+  }
   for (bool more = true; more;) {
     relay::StreamPiece piece;
     FL_TRY(const relay::Look look, consumer_.read(piece));
@@ -72,7 +78,22 @@ base::Status RelaySource::finish(TraceFileWriter& file) {
   return consumer_.disconnect();
 }
 
-void RelaySource::measure_clock(TraceFileWriter& /*file*/) {}
+// The producer looks for questions every few milliseconds, and answers the rest of a burst at once.
+void RelaySource::measure_clock(TraceFileWriter& file) {
+  constexpr int kRounds = 64;
+  constexpr std::chrono::milliseconds kPatience(20);
+  const std::int64_t now_ns = base::monotonic_ns();
+  if (now_ns < measure_ns_) return;
+  const auto measured = consumer_.measure_clock(kRounds, kPatience);
+  if (!measured) return;  // again at the next poll
+  measure_ns_ = now_ns + base::kNanosPerSecond;
+  clock_.add(*measured);
+  const relay::ClockInterval& known = clock_.interval();
+  file.clock(number_, {.offset_ticks = known.middle(),
+                       .half_width_ticks = known.half_width(),
+                       .at_stamp = relay::stamp(),
+                       .epoch = clock_.epoch()});
+}
 
 void RelaySource::write_down(TraceFileWriter& file, const relay::StreamPiece& piece) {
   write_losses(file, piece);

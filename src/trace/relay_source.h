@@ -40,8 +40,9 @@ class RelaySource final : public LiveSource {
   relay::Consumer consumer_;
   bool same_clock_;
   std::uint16_t number_ = 0;
-  std::vector<std::uint64_t> last_stamps_;         // seen of each stream
-  [[maybe_unused]] std::int64_t measured_ns_ = 0;  // when its clock was, the last time
+  std::vector<std::uint64_t> last_stamps_;  // seen of each stream
+  relay::ClockCertificate clock_;
+  std::int64_t measure_ns_ = 0;  // when its clock is to be measured next
 };
 
 }  // namespace fairlead::trace
