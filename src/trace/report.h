@@ -66,8 +66,8 @@ std::string report_text(const Trace& trace, const Report& report);
 std::string report_json(const Trace& trace, const Report& report);  // one line
 
 // "vda of aos_1", "254:0 of host".
-std::string device_name(const Trace& trace, std::uint16_t source, std::uint32_t device);
-std::string process_name(const Trace& trace, std::uint16_t source, std::uint32_t pid);
+std::string device_title(const Trace& trace, std::uint16_t source, std::uint32_t device);
+std::string process_title(const Trace& trace, std::uint16_t source, std::uint32_t pid);
 const char* name(abi::TraceLossCause cause) noexcept;
 
 }  // namespace fairlead::trace
