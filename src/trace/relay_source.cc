@@ -47,6 +47,10 @@ base::Result<std::unique_ptr<RelaySource>> RelaySource::make(SourceKind kind, st
 
 void RelaySource::introduce(TraceFileWriter& file) {
   number_ = file.add_source(kind_, name_, !same_clock_);
+  if (kind_ == SourceKind::kService) {
+    file.device(number_, {abi::kServiceFrontDevice, "clients"});
+    file.device(number_, {abi::kServiceBackDevice, "service"});
+  }
   measure_ns_ = 0;  // what is known belongs into this file, too
 }
 

@@ -303,9 +303,6 @@ std::string report_json(const Trace& trace, const Report& report) {
 
 std::string device_title(const Trace& trace, std::uint16_t source, std::uint32_t device) {
   const std::string& owner = trace.sources[source].name;
-  if (trace.sources[source].kind == SourceKind::kService) {
-    return (device == abi::kServiceFrontDevice ? "clients of " : "service ") + owner;
-  }
   for (const Device& one : trace.devices) {
     if (one.source == source && one.device == device) return one.name + " of " + owner;
   }

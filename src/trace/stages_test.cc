@@ -185,13 +185,15 @@ TEST_F(StagesTest, AServicesDevicesArePaired) {
   const auto service = planted.source(SourceKind::kService, "block");
   planted.of(service, abi::kServiceFrontDevice).read(0, 1).id(1, 3).whole(0, 10, 150);
   planted.of(service, abi::kServiceBackDevice).read(0, 1).id(1, 3).whole(30, 60, 100);
+  planted.trace().devices = {{service, abi::kServiceFrontDevice, "clients"},
+                             {service, abi::kServiceBackDevice, "service"}};
   const Report report = make_report(planted.trace());
   ASSERT_EQ(report.pairs.size(), 1U);
   for (std::size_t i = 0; i < kStages; ++i) {
     EXPECT_EQ(report.pairs[0].stages[i].sum_ns, kPlanted[i]);
   }
   const std::string text = report_text(planted.trace(), report);
-  EXPECT_NE(text.find("clients of block on service block: 1 I/Os in 1 requests"), std::string::npos)
+  EXPECT_NE(text.find("clients of block on service of block: 1 I/Os in 1 requests"), std::string::npos)
       << text;
   EXPECT_NE(text.find("6 events, 0 lost"), std::string::npos) << text;
 }
