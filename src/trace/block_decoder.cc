@@ -77,8 +77,8 @@ std::uint16_t positive_errno(std::int32_t error) noexcept {
 
 std::uint32_t categories_of(std::string_view rwbs) noexcept {
   std::uint32_t all = 0;
-  // An F before an operation is a flush before it; alone it is the operation.
-  if (rwbs.size() >= 2 && rwbs[0] == 'F' && std::string_view("WRDFNZ").contains(rwbs[1])) {
+  // A flush before the operation, or the operation: it is both times one.
+  if (rwbs.starts_with('F')) {
     all |= bit(BlockCategory::kFlush);
     rwbs.remove_prefix(1);
   }

@@ -47,6 +47,41 @@ TEST(BlockDecoder, DecodesARecordedPage) {
   EXPECT_EQ(count, 20U);
 }
 
+// Three reads in a guest, through a scheduler; what its kernel printed of the same page.
+TEST(BlockDecoder, DecodesAGuestsPage) {
+  const BlockDecoder decoder = decoder_of("6.1");
+  const std::string bytes = recorded("guest");
+  RingPage page(bytes_of(bytes), {});
+  const struct {
+    BlockAct act;
+    std::uint64_t stamp;
+    std::uint32_t pid;
+    std::string_view comm;
+  } known[] = {
+      {BlockAct::kQueue, 27962894610, 92, "busybox"},
+      {BlockAct::kGetRequest, 27964175904, 92, "busybox"},
+      {BlockAct::kInsert, 27973933617, 92, "busybox"},
+      {BlockAct::kIssue, 27974779392, 34, "kworker/0:1H"},
+      {BlockAct::kComplete, 27990829860, 0, ""},
+      {BlockAct::kQueue, 28043153481, 93, "busybox"},
+  };
+  const std::uint64_t sectors[] = {0, 40, 800};
+  std::size_t count = 0;
+  for (RingEvent raw; page.next(raw); ++count) {
+    const auto decoded = decoder.decode(raw.data, 0);
+    ASSERT_TRUE(decoded) << count;
+    EXPECT_EQ(decoded->event.sector, sectors[count / 5]);
+    EXPECT_EQ(decoded->event.bytes, 4096U);
+    EXPECT_EQ(decoded->event.device, 254U << 20);
+    if (count >= std::size(known)) continue;
+    EXPECT_EQ(BlockAct(decoded->event.action & 0xffff), known[count].act);
+    EXPECT_EQ(raw.stamp, known[count].stamp);
+    EXPECT_EQ(decoded->event.pid, known[count].pid);
+    EXPECT_EQ(decoded->comm, known[count].comm);
+  }
+  EXPECT_EQ(count, 15U);
+}
+
 TEST(BlockDecoder, TheKernelsLetters) {
   using enum BlockCategory;
   const struct {

@@ -85,6 +85,12 @@ TEST_F(CpuStreamTest, APageWithoutRoomForTheNumberIsHelpedByTheBuffersCount) {
   EXPECT_EQ(sink_.lost(), 13U);
 }
 
+TEST_F(CpuStreamTest, APageThatMissesNothingTellsNoLoss) {
+  take(page(1000, 0), 10);
+  EXPECT_EQ(stream_.lost(), 0U);
+  EXPECT_TRUE(sink_.losses.empty());
+}
+
 TEST_F(CpuStreamTest, WhatCannotBeReadIsALossOfItsOwnKind) {
   take(PageMaker(5).data(0, "neither ours nor long enough").make());
   auto cut = page(6, 0);

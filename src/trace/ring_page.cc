@@ -139,7 +139,7 @@ bool RingPage::take(const Head& head, RingEvent& event) noexcept {
   std::size_t bytes = head.type_len * kWord;
   if (head.type_len == 0) {
     bytes = word(at_);
-    if (bytes < kWord || bytes > left()) return give_up();
+    if (bytes < kWord) return give_up();
     at_ += kWord;
     bytes -= kWord;
   }

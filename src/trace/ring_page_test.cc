@@ -144,9 +144,22 @@ TEST(RingPage, ABrokenPageEndsWhereItBreaks) {
   auto small = zero_length.make();
   small[16 + 8 + 4] = std::byte{3};  // a discarded event shorter than its length
   EXPECT_TRUE(read_all(RingPage(small, {})).broken);
+  auto unaligned = cut.make();
+  unaligned[8] = std::byte{18};  // commit ends within a word
+  EXPECT_TRUE(read_all(RingPage(unaligned, {})).broken);
   PageMaker tiny = PageMaker(1);
   tiny.special(0, 1, 3);
   EXPECT_EQ(broken_after(tiny), 0U);
+}
+
+// Taken for no length, it would make events of what follows.
+TEST(RingPage, ADiscardedEventHasALength) {
+  const std::string end("\x1d\0\0\0", 4);
+  auto bytes = PageMaker(1).data(0, "good").special(29, 5, 4).data(0, end + end + end + end).make();
+  bytes[16 + 12] = std::byte{0};
+  const Read read = read_all(RingPage(bytes, {}));
+  EXPECT_TRUE(read.broken);
+  EXPECT_EQ(read.data, std::vector<std::string>{"good"});
 }
 
 TEST(RingPage, ACommitBeyondThePageAndAShortPageAreBroken) {
@@ -154,6 +167,9 @@ TEST(RingPage, ACommitBeyondThePageAndAShortPageAreBroken) {
   EXPECT_TRUE(RingPage(std::span(bytes).first(4095), {}).broken());
   const std::uint32_t commit = 4081;
   std::memcpy(bytes.data() + 8, &commit, sizeof commit);
+  EXPECT_TRUE(RingPage(bytes, {}).broken());
+  const std::uint32_t wide = 4096 + 8;
+  std::memcpy(bytes.data() + 8, &wide, sizeof wide);
   EXPECT_TRUE(RingPage(bytes, {}).broken());
   const std::uint32_t full = 4080U | (1U << 31) | (1U << 30);  // no room for the number it promises
   std::memcpy(bytes.data() + 8, &full, sizeof full);
@@ -174,6 +190,8 @@ TEST(RingPage, TheShapeIsTheKernels) {
   for (const std::string& bad :
        {std::string(), stamp + commit, commit + "\tfield: char data;\toffset:16;\tsize:4080;\n",
         stamp + commit + "\tfield: char data;\toffset:8;\tsize:4080;\n",
+        "\tfield: u64 timestamp;\toffset:9;\tsize:8;\n" + commit +
+            "\tfield: char data;\toffset:16;\tsize:4080;\n",
         stamp + commit + "\tfield: char data;\toffset:16;\tsize:65521;\n"}) {
     EXPECT_FALSE(parse_page_shape(bad)) << bad;
   }

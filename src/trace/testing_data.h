@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "trace/block_decoder.h"
 
-#ifndef FL_TRACE_DATA  // tests/CMakeLists.txt knows
+#ifndef FL_TRACE_DATA  // cmake/targets.cmake knows
 #define FL_TRACE_DATA "tests/trace/data"
 #endif
 
