@@ -7,6 +7,7 @@
 #include "block/service_trace.h"
 #include "daemon/runtime_dir.h"
 #include "relay/registry.h"
+#include "trace/host_source.h"
 #include "trace/relay_source.h"
 
 namespace fairlead::apps {
@@ -36,6 +37,9 @@ void add_source_options(Command verb, TraceSources& sources) {
   verb.add_option("--service", sources.services, "a block service of this host, by its name")
       .option_text("NAME ...")
       .check(not_empty());
+  verb.add_option("--host", sources.hosts, "a block device of this host: vda, loop0; as root")
+      .option_text("DEVICE ...")
+      .check(not_empty());
 }
 
 base::Result<std::vector<std::unique_ptr<trace::LiveSource>>> open_sources(
@@ -43,6 +47,10 @@ base::Result<std::vector<std::unique_ptr<trace::LiveSource>>> open_sources(
   std::vector<std::unique_ptr<trace::LiveSource>> opened;
   for (const std::string& name : sources.services) {
     FL_TRY(auto source, open_service(name));
+    opened.push_back(std::move(source));
+  }
+  if (!sources.hosts.empty()) {
+    FL_TRY(auto source, trace::HostSource::open(sources.hosts));
     opened.push_back(std::move(source));
   }
   if (opened.empty()) {

@@ -72,7 +72,7 @@ std::vector<RawRecord> records_of(const std::string& path) {
 
 bool is_event(const RawRecord& record) { return (record.head.action & kNotifyCategory) == 0; }
 
-std::string bytes_of(const BlktraceRecord& head, const std::string& pdu = {}) {
+std::string record_bytes(const BlktraceRecord& head, const std::string& pdu = {}) {
   BlktraceRecord record = head;
   record.pdu_bytes = static_cast<std::uint16_t>(pdu.size());
   return std::string(reinterpret_cast<const char*>(&record), sizeof record) + pdu;
@@ -166,7 +166,7 @@ TEST_F(BlktraceFile, OneFileOfAllComesBackEqual) {
   }
   for (const auto& [time_ns, record] : rest) first.push_back(record);
   std::ofstream file(folder_ + "/one.bin", std::ios::binary);
-  for (const RawRecord& record : first) file << bytes_of(record.head, record.pdu);
+  for (const RawRecord& record : first) file << record_bytes(record.head, record.pdu);
   file.close();
   const auto read = read_blktrace(folder_ + "/one.bin");
   ASSERT_TRUE(read) << read.error().message();
@@ -256,7 +256,7 @@ TEST_F(BlktraceFile, EventsTakenOutOfOurFilesAreMissed) {
   unsigned events = 0;
   for (const RawRecord& record : records_of(path(1))) {
     if (is_event(record) && (++events == 5 || events == 6)) continue;
-    thinner += bytes_of(record.head, record.pdu);
+    thinner += record_bytes(record.head, record.pdu);
   }
   ASSERT_TRUE(base::write_file_atomic(path(1), thinner));
   const auto read = read_blktrace(prefix_);
@@ -284,8 +284,8 @@ TEST(ForeignBlktrace, TimesAreFromTheFirstEventAndTheWallClockIsItsOwn) {
   clock.action = kNotifyTime;
   const std::uint32_t wall[] = {1'700'000'000, 999'999'999};
   const std::string pdu(reinterpret_cast<const char*>(wall), sizeof wall);
-  const auto trace = parsed(bytes_of(clock, pdu) + bytes_of(kernel_record(5'000, 1)) +
-                            bytes_of(kernel_record(5'700, 2)));
+  const auto trace = parsed(record_bytes(clock, pdu) + record_bytes(kernel_record(5'000, 1)) +
+                            record_bytes(kernel_record(5'700, 2)));
   ASSERT_TRUE(trace) << trace.error().message();
   EXPECT_EQ(trace->wall_start_ns, 1'700'000'000'999'999'999 + 4'000);
   ASSERT_EQ(trace->events.size(), 2u);
@@ -300,7 +300,7 @@ TEST(ForeignBlktrace, TimesAreFromTheFirstEventAndTheWallClockIsItsOwn) {
 TEST(ForeignBlktrace, NumbersLeftOutAreLossesOfTheKernel) {
   std::string bytes;
   for (const unsigned sequence : {5, 6, 9, 10, 3, 4}) {  // 7 and 8; then begun anew
-    bytes += bytes_of(kernel_record(100 * sequence, sequence));
+    bytes += record_bytes(kernel_record(100 * sequence, sequence));
   }
   const auto trace = parsed(bytes);
   ASSERT_TRUE(trace);
@@ -313,7 +313,7 @@ TEST(ForeignBlktrace, NumbersLeftOutAreLossesOfTheKernel) {
 }
 
 TEST(ForeignBlktrace, ATraceWithoutNumbersHasNoLoss) {
-  const std::string one = bytes_of(kernel_record(1, 0));
+  const std::string one = record_bytes(kernel_record(1, 0));
   const auto trace = parsed(one + one + one);
   ASSERT_TRUE(trace);
   EXPECT_TRUE(trace->losses.empty());
@@ -323,10 +323,10 @@ TEST(ForeignBlktrace, RemapsAndControlGroupsAreUnderstood) {
   const std::string origin{"\x00\x80\x00\x01\x00\x70\x00\x00\x00\x00\x00\x00\x00\x00\x12\x34", 16};
   const std::string group(8, '\x11');
   const auto trace =
-      parsed(bytes_of(kernel_record(1, 1, 15), origin) +
-             bytes_of(kernel_record(2, 2, 15 | kCgroupAct), group + origin) +
-             bytes_of(kernel_record(3, 3, 7 | kCgroupAct), group) +
-             bytes_of(kernel_record(4, 4, 13), std::string("\0\0\0\0\0\0\0\x09", 8)));
+      parsed(record_bytes(kernel_record(1, 1, 15), origin) +
+             record_bytes(kernel_record(2, 2, 15 | kCgroupAct), group + origin) +
+             record_bytes(kernel_record(3, 3, 7 | kCgroupAct), group) +
+             record_bytes(kernel_record(4, 4, 13), std::string("\0\0\0\0\0\0\0\x09", 8)));
   ASSERT_TRUE(trace) << trace.error().message();
   for (const std::size_t i : {0, 1}) {
     EXPECT_EQ(trace->events[i].act(), BlockAct::kRemap);
@@ -343,7 +343,7 @@ TEST(ForeignBlktrace, ANameIsTakenOnce) {
   name.action = kNotifyProcess;
   name.pid = 42;
   name.sector = 99;  // nobody wrote that
-  const std::string bytes = bytes_of(name, std::string("fio\0junk............", 16));
+  const std::string bytes = record_bytes(name, std::string("fio\0junk............", 16));
   const auto trace = parsed(bytes + bytes);
   ASSERT_TRUE(trace);
   ASSERT_EQ(trace->names.size(), 1u);
@@ -351,7 +351,7 @@ TEST(ForeignBlktrace, ANameIsTakenOnce) {
 }
 
 TEST(ForeignBlktrace, AFileThatEndsWithinARecordIsCut) {
-  const std::string one = bytes_of(kernel_record(1, 1, 15), std::string(16, '\0'));
+  const std::string one = record_bytes(kernel_record(1, 1, 15), std::string(16, '\0'));
   for (const std::size_t missing : {1, 16, 17, 63}) {
     const auto trace = parsed(one + one.substr(0, one.size() - missing));
     ASSERT_TRUE(trace);
@@ -362,7 +362,7 @@ TEST(ForeignBlktrace, AFileThatEndsWithinARecordIsCut) {
 }
 
 TEST(ForeignBlktrace, WhatCannotBeReadIsSaidWithFileAndPlace) {
-  const std::string one = bytes_of(kernel_record(1, 1));
+  const std::string one = record_bytes(kernel_record(1, 1));
   EXPECT_EQ(refusal(one + std::string(48, 'x')), "f: at byte 48: no record of blktrace");
   std::string newer = one;
   newer[0] = 8;
@@ -373,10 +373,11 @@ TEST(ForeignBlktrace, WhatCannotBeReadIsSaidWithFileAndPlace) {
   EXPECT_EQ(refusal(swapped), "f: at byte 0: written by a machine of the other byte order");
   BlktraceRecord processor = kernel_record(1, 1);
   processor.cpu = 65536;
-  EXPECT_EQ(refusal(bytes_of(processor)), "f: at byte 0: processor 65536, which no machine has");
+  EXPECT_EQ(refusal(record_bytes(processor)),
+            "f: at byte 0: processor 65536, which no machine has");
   BlktraceRecord note = kernel_record(1, 1);
   note.action = kNotifyMessage;
-  EXPECT_EQ(refusal(bytes_of(note, "fairlead loss records=x cause=full")),
+  EXPECT_EQ(refusal(record_bytes(note, "fairlead loss records=x cause=full")),
             "f: at byte 0: the note 'loss' has no right 'first_ns'");
 }
 

@@ -25,7 +25,10 @@ class Follower {
 
   void take(const Event& event) {
     pass_gaps(event.time_ns);
-    if (event.block.bytes == 0 && event.block.request == 0) return;  // a flush has no sectors
+    // A flush has no sectors, and a split tells where, not how much.
+    if (event.block.bytes == 0 && event.block.request == 0 && event.act() != BlockAct::kSplit) {
+      return;
+    }
     switch (event.act()) {
       case BlockAct::kQueue: return queue(event);
       case BlockAct::kSplit: return split(event);

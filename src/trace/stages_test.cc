@@ -193,7 +193,8 @@ TEST_F(StagesTest, AServicesDevicesArePaired) {
     EXPECT_EQ(report.pairs[0].stages[i].sum_ns, kPlanted[i]);
   }
   const std::string text = report_text(planted.trace(), report);
-  EXPECT_NE(text.find("clients of block on service of block: 1 I/Os in 1 requests"), std::string::npos)
+  EXPECT_NE(text.find("clients of block on service of block: 1 I/Os in 1 requests"),
+            std::string::npos)
       << text;
   EXPECT_NE(text.find("6 events, 0 lost"), std::string::npos) << text;
 }
