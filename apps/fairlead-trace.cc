@@ -151,7 +151,13 @@ int run_live(Options& options) {
 int run_report(const Options& options) {
   const auto trace = trace::read_trace(options.from);
   if (!trace) return failed(trace.error());
-  const trace::Report report = trace::make_report(*trace);
+  std::vector<trace::Pairing> pairings;
+  for (const std::string& text : options.pairs) {
+    const auto pairing = trace::parse_pairing(*trace, text);
+    if (!pairing) return failed(pairing.error());
+    pairings.push_back(*pairing);
+  }
+  const trace::Report report = trace::make_report(*trace, pairings);
   if (options.json()) {
     std::puts(trace::report_json(*trace, report).c_str());
   } else {
@@ -215,6 +221,10 @@ int main(int argc, char** argv) {
 
   const auto report = app.add_subcommand("report", "where the time went, what was merged, lost");
   report.add_option("file", options.from, "the recording").capture_default_str();
+  report
+      .add_option("--pair", options.pairs, "which device stands behind which, by their names here")
+      .option_text("FRONT=BACK[+SECTORS] ...")
+      .check(apps::not_empty());
   report.add_option("--plot", options.plots, "draw stages and seeks into this folder")
       .option_text("FOLDER")
       .check(apps::not_empty());

@@ -2,11 +2,13 @@
 #include "trace/report.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/quote.h"
 #include "base/text_table.h"
 #include "base/units.h"
 
@@ -247,6 +249,45 @@ Report make_report(const Trace& trace, std::vector<Pairing> pairings) {
   }
   for (DeviceRequests& device : devices) report.devices.push_back(report_device(device));
   return report;
+}
+
+base::Result<Pairing> parse_pairing(const Trace& trace, std::string_view text) {
+  std::set<std::pair<std::uint16_t, std::uint32_t>> devices;
+  for (const Event& event : trace.events) devices.emplace(event.source, event.block.device);
+  std::string known;
+  Pairing pairing;
+  bool front = false;
+  bool back = false;
+  const std::size_t equals = text.find('=');
+  const std::size_t plus = text.rfind('+');
+  const bool offset = plus != std::string_view::npos && equals < plus;
+  const std::string_view behind =
+      equals == std::string_view::npos
+          ? ""
+          : text.substr(equals + 1, offset ? plus - equals - 1 : text.npos);
+  for (const auto& [source, device] : devices) {
+    const std::string title = device_title(trace, source, device);
+    known += (known.empty() ? "" : ", ") + base::quoted(title);
+    if (equals != std::string_view::npos && text.substr(0, equals) == title) {
+      pairing.front_source = source;
+      pairing.front_device = device;
+      front = true;
+    }
+    if (behind == title) {
+      pairing.back_source = source;
+      pairing.back_device = device;
+      back = true;
+    }
+  }
+  if (offset) {
+    FL_TRY(const std::uint64_t sectors,
+           base::parse_unsigned(text.substr(plus + 1), 0, std::uint64_t{1} << 54));
+    pairing.sector_offset = static_cast<std::int64_t>(sectors);
+  }
+  if (front && back) return pairing;
+  return base::fail(base::Error(base::ErrorKind::kInvalid,
+                                "no pair of devices of this trace: " + base::quoted(text))
+                        .advise("FRONT=BACK, each of " + (known.empty() ? "none" : known)));
 }
 
 std::string report_text(const Trace& trace, const Report& report) {

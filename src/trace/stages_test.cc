@@ -180,6 +180,21 @@ TEST_F(StagesTest, AGuestsDiskFindsItsDeviceByItself) {
   EXPECT_EQ(pairings[0].back_device, kLoop);
 }
 
+TEST_F(StagesTest, APairIsGivenByNames) {
+  plant(0, 0);
+  planted_.trace().devices = {{guest_, kVda, "vda"}, {host_, kLoop, "loop0"}};
+  const auto pairing = parse_pairing(planted_.trace(), "vda of aos_1=loop0 of host+2048");
+  ASSERT_TRUE(pairing) << pairing.error().message();
+  EXPECT_EQ(pairing->front_source, guest_);
+  EXPECT_EQ(pairing->back_device, kLoop);
+  EXPECT_EQ(pairing->sector_offset, 2048);
+  EXPECT_EQ(parse_pairing(planted_.trace(), "vda of aos_1=loop0 of host")->sector_offset, 0);
+  for (const char* wrong : {"", "=", "vda of aos_1", "vda of aos_1=", "=loop0 of host",
+                            "vda of aos_1=loop1 of host", "vda of aos_1=loop0 of host+x"}) {
+    EXPECT_FALSE(parse_pairing(planted_.trace(), wrong)) << wrong;
+  }
+}
+
 TEST_F(StagesTest, AServicesDevicesArePaired) {
   PlantedTrace planted;
   const auto service = planted.source(SourceKind::kService, "block");
