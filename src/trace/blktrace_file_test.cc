@@ -8,17 +8,18 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/file.h"
 #include "trace/blktrace_format.h"
 #include "trace/testing_difference.h"
+#include "trace/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -240,13 +241,74 @@ TEST_F(BlktraceFile, NumbersLeftOutAreTheLossInItsPlace) {
   }
 }
 
-// More is lost than there are numbers.
+// More is lost than there are numbers: they go up all the same.
 TEST_F(BlktraceFile, ALossWithoutEndComesBack) {
   Trace trace = Planter({4, false, true, "none"}).plant();
-  for (const std::int64_t at_ns : {200'000, 200'001}) {
-    trace.losses.push_back({at_ns, at_ns, UINT64_MAX / 2, 0, 0, 0, abi::TraceLossCause::kBig});
+  std::int64_t at_ns = 200'000;
+  for (const std::uint64_t records : {UINT64_MAX / 2, std::uint64_t{0xfffffff0}}) {
+    trace.losses.push_back({at_ns, at_ns, records, 0, 0, 0, abi::TraceLossCause::kBig});
+    ++at_ns;
   }
   EXPECT_EQ(difference(trace, written_and_read(trace)), "");
+  std::uint32_t sequence = 0;
+  for (const RawRecord& record : records_of(path(0))) {
+    if (!is_event(record)) continue;
+    EXPECT_GT(record.head.sequence, sequence);
+    sequence = record.head.sequence;
+  }
+}
+
+// Of two devices of one processor: only the second goes on, and only there a hole can be seen.
+TEST_F(BlktraceFile, ALossStandsWhereItsProcessorGoesOn) {
+  Trace trace;
+  trace.sources.resize(1);
+  for (const auto& [time_ns, device] : {std::pair{10, 1U}, {20, 2U}, {30, 1U}, {50, 2U}}) {
+    Event event = plain_event(time_ns, BlockAct::kQueue);
+    event.block.device = device;
+    trace.events.push_back(event);
+  }
+  trace.losses.push_back({31, 40, 6, 0, 0, 0, abi::TraceLossCause::kFull});
+  EXPECT_EQ(difference(trace, written_and_read(trace)), "");
+  EXPECT_EQ(records_of(path(1)).back().head.sequence, 8u);
+}
+
+TEST_F(BlktraceFile, TheToolsAreToldTheWallClockAndWhoseAProcessIs) {
+  ASSERT_TRUE(write_blktrace(Planter({2, true, true, "none"}).plant(), prefix_));
+  std::vector<std::pair<std::uint32_t, std::string>> names;
+  for (const RawRecord& record : records_of(path(0))) {
+    if (record.head.action == kNotifyProcess) {
+      names.emplace_back(record.head.pid, record.pdu.c_str());
+    }
+    if (record.head.action != kNotifyTime) continue;
+    std::uint32_t clock[2];
+    ASSERT_EQ(record.pdu.size(), sizeof clock);
+    std::memcpy(clock, record.pdu.data(), sizeof clock);
+    EXPECT_EQ(clock[0], 1'700'000'000u);
+    EXPECT_EQ(clock[1], 123'456'789u);
+    names.emplace_back(0, "clock");
+  }
+  const decltype(names) expected = {
+      {0, "clock"}, {100, "fio"}, {101, "a longer \"name\""}, {10'000'100, "dd"}};
+  EXPECT_EQ(names, expected);
+  EXPECT_EQ(records_of(path(2)).back().head.pid, 10'000'101u);
+}
+
+// A guest's own, and the host's of what was the guest's.
+TEST_F(BlktraceFile, ARemapNamesDevicesAsTheyAreShown) {
+  Trace trace = Planter({2, true, true, "none"}).plant();
+  Event remap = trace.events.front();
+  remap.block.action = std::uint32_t(BlockAct::kRemap) | 0x110000;
+  remap.block.request = 253U << 20 | 1;
+  remap.block.aux = 0x1234;
+  trace.events.insert(trace.events.begin(), remap);
+  EXPECT_EQ(difference(trace, written_and_read(trace)), "");
+  for (const auto& [number, from] : {std::pair{0U, "\x20\x10"}, {2U, "\x20\x00"}}) {
+    for (const RawRecord& record : records_of(path(number))) {
+      if ((record.head.action & 0xffff) != std::uint32_t(BlockAct::kRemap)) continue;
+      EXPECT_EQ(record.pdu[0], from[0]) << number;
+      EXPECT_EQ(record.pdu[1], from[1]) << number;
+    }
+  }
 }
 
 TEST_F(BlktraceFile, EventsTakenOutOfOurFilesAreMissed) {
@@ -379,6 +441,14 @@ TEST(ForeignBlktrace, WhatCannotBeReadIsSaidWithFileAndPlace) {
   note.action = kNotifyMessage;
   EXPECT_EQ(refusal(record_bytes(note, "fairlead loss records=x cause=full")),
             "f: at byte 0: the note 'loss' has no right 'first_ns'");
+  const std::string ours = record_bytes(note,
+                                    "fairlead file version=1 source=0 stream=2 zero_ns=0 "
+                                    "pids_from=0 device=8,0 shown=8,0");
+  for (const std::size_t bytes : {1, 7, 9, 16, 23, 25}) {
+    EXPECT_EQ(refusal(ours + record_bytes(kernel_record(1, 1), std::string(bytes, '\0'))),
+              fmt::format("f: at byte {}: a pdu of {} bytes, which no event of ours has",
+                          ours.size(), bytes));
+  }
 }
 
 // ---- the file system ----
@@ -397,8 +467,25 @@ TEST_F(BlktraceFile, ATraceThatMakesNoSenseIsRefused) {
   trace.events.back().source = 1;
   EXPECT_EQ(write_blktrace(trace, prefix_).error().kind(), base::ErrorKind::kInvalid);
   trace.events.back().source = 0;
-  trace.events.front().time_ns = std::numeric_limits<std::int64_t>::min();
-  EXPECT_EQ(write_blktrace(trace, prefix_).error().kind(), base::ErrorKind::kInvalid);
+  for (const std::int64_t first_ns : {INT64_MIN, std::int64_t{-2}}) {
+    trace.events.front().time_ns = first_ns;
+    trace.events.back().time_ns = INT64_MAX;
+    EXPECT_EQ(write_blktrace(trace, prefix_).error().kind(), base::ErrorKind::kInvalid);
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+}
+
+// The second file does not fit, and takes the first with it.
+TEST_F(BlktraceFile, AfterAFullDiskThereAreNoFiles) {
+  Trace trace = Planter({300, false, true, "none"}).plant();
+  std::erase_if(trace.events, [](const Event& e) { return e.stream == 0 && e.block.sector > 0; });
+  base::Status written;
+  {
+    const FullDisk full(8192);
+    written = write_blktrace(trace, prefix_);
+  }
+  ASSERT_FALSE(written);
+  EXPECT_NE(written.error().message().find("t.blktrace.1"), std::string::npos);
   EXPECT_TRUE(std::filesystem::is_empty(folder_));
 }
 

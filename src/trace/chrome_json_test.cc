@@ -122,31 +122,57 @@ TEST(ChromeJson, NoSliceLeadsAcrossAJumpOfTheClock) {
   EXPECT_EQ(json["otherData"]["without_end"], 1);
 }
 
-// Two requests of one place at once, and one that joined another: none takes another's time.
-TEST(ChromeJson, RequestsOfOnePlaceAreServedInOrder) {
-  Trace trace;
-  trace.sources.push_back({SourceKind::kHost, "host", 0, true, {}});
-  const auto add = [&](std::int64_t time_ns, abi::BlockAct act) {
+// A trace of a host, without ids.
+class HostTrace {
+ public:
+  HostTrace() { trace_.sources.push_back({SourceKind::kHost, "host", 0, true, {}}); }
+  void add(std::int64_t time_ns, abi::BlockAct act, std::uint64_t sector = 0) {
     Event event;
     event.time_ns = time_ns;
     event.block.action = std::uint32_t(act) | 0x10000;
     event.block.bytes = 512;
-    trace.events.push_back(event);
-  };
+    event.block.sector = sector;
+    trace_.events.push_back(event);
+  }
+  std::map<std::string, std::vector<std::int64_t>> slices() const {
+    return slices_of(chrome_json(trace_));
+  }
+
+ private:
+  Trace trace_;
+};
+
+// Two requests of one place at once, and one that joined another: none takes another's time.
+TEST(ChromeJson, RequestsOfOnePlaceAreServedInOrder) {
+  HostTrace trace;
   using enum abi::BlockAct;
-  add(0, kQueue);
-  add(10, kQueue);
-  add(15, kQueue);
-  add(16, kBackMerge);
-  add(100, kIssue);
-  add(130, kIssue);
-  add(135, kRequeue);
-  add(150, kIssue);
-  add(1100, kComplete);
-  add(1400, kComplete);
-  const auto slices = slices_of(chrome_json(trace));
+  trace.add(0, kQueue);
+  trace.add(10, kQueue);
+  trace.add(15, kQueue);
+  trace.add(16, kBackMerge);
+  trace.add(100, kIssue);
+  trace.add(130, kIssue);
+  trace.add(135, kRequeue);
+  trace.add(150, kIssue);
+  trace.add(1100, kComplete);
+  trace.add(1400, kComplete);
+  const auto slices = trace.slices();
   EXPECT_EQ(slices.at("0,0 queue"), (std::vector<std::int64_t>{100, 120}));
   EXPECT_EQ(slices.at("0,0 read"), (std::vector<std::int64_t>{1000, 1250}));
+}
+
+TEST(ChromeJson, RequestsOfTwoPlacesEndInAnyOrder) {
+  HostTrace trace;
+  using enum abi::BlockAct;
+  trace.add(0, kQueue, 0);
+  trace.add(1, kQueue, 8);
+  trace.add(10, kIssue, 8);
+  trace.add(20, kIssue, 0);
+  trace.add(30, kComplete, 0);
+  trace.add(100, kComplete, 8);
+  const auto slices = trace.slices();
+  EXPECT_EQ(slices.at("0,0 queue"), (std::vector<std::int64_t>{9, 20}));
+  EXPECT_EQ(slices.at("0,0 read"), (std::vector<std::int64_t>{10, 90}));
 }
 
 TEST(ChromeJson, NamesAreEscapedAndOfEveryone) {

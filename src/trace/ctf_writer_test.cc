@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "trace/ctf_metadata.h"
+#include "trace/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -122,6 +123,17 @@ TEST_F(CtfWriter, AFolderThatIsThereIsLeftAlone) {
   std::filesystem::create_directory(out());
   EXPECT_EQ(write_ctf(trace, out()).error().kind(), base::ErrorKind::kExists);
   EXPECT_TRUE(std::filesystem::is_empty(out()));
+}
+
+TEST_F(CtfWriter, AfterAFullDiskThereIsNoFolder) {
+  base::Status written;
+  {
+    const FullDisk full(8192);
+    written = write_ctf(Planter({300, false, true, "none"}).plant(), out());
+  }
+  ASSERT_FALSE(written);
+  EXPECT_NE(written.error().message().find("stream_0_0"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(out()));
 }
 
 TEST_F(CtfWriter, AnUnknownSourceIsRefused) {
