@@ -54,7 +54,7 @@ struct SiteOrder {
   std::memory_order order;
 };
 
-void a_site_without_an_order();  // nowhere defined: a call of it does not compile
+[[noreturn]] void a_site_without_an_order();  // defined nowhere: a call of it does not compile
 
 template <typename AnySite, std::size_t kSites>
 consteval std::memory_order order_in(const SiteOrder<AnySite> (&orders)[kSites], AnySite site) {
