@@ -22,7 +22,8 @@ _fairlead_words() {
     fairlead-guest) echo "build headers lock --lock --cache --output --uml --headers --help
       --version" ;;
     fairlead-lab) echo "up ls load console down libvirtd --uri --name --output --vms --vcpus
-      --memory --max --pin --accel --lock --disk --all --stop --private --help --version" ;;
+      --memory --max --pin --accel --lock --disk --disk-path --relay --all --stop --private --help
+      --version" ;;
     fairlead-reproduce) echo "001 --out --seed --case --output --help --version" ;;
   esac
 }
@@ -50,7 +51,7 @@ _fairlead() {
   fi
   # zipf:S is one word to us, and several to bash, which splits at the colon.
   case "$before" in
-    --image | --config | --lock | --cache | --private | --record | --replay | --log | --out)
+    --image | --config | --lock | --cache | --private | --record | --replay | --log | --out | --disk-path)
       _fairlead_files "$word" ; return ;;
     --accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$word") ; return ;;
     --engine) mapfile -t COMPREPLY < <(compgen -W "auto uring pool" -- "$word") ; return ;;

@@ -21,7 +21,7 @@ namespace fairlead::trace {
 
 class NameBook {
  public:
-  static constexpr std::size_t kPlaces = 4096;
+  static constexpr std::size_t kPlaces = 1024;
 
   NameBook() : known_(kPlaces) {}
 
