@@ -245,7 +245,7 @@ TEST_F(BlktraceFile, NumbersLeftOutAreTheLossInItsPlace) {
 TEST_F(BlktraceFile, ALossWithoutEndComesBack) {
   Trace trace = Planter({4, false, true, "none"}).plant();
   std::int64_t at_ns = 200'000;
-  for (const std::uint64_t records : {UINT64_MAX / 2, std::uint64_t{0xfffffff0}}) {
+  for (const std::uint64_t records : {UINT64_MAX / 2, std::uint64_t{0xfffffffe}}) {
     trace.losses.push_back({at_ns, at_ns, records, 0, 0, 0, abi::TraceLossCause::kBig});
     ++at_ns;
   }
