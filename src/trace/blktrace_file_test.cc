@@ -442,8 +442,8 @@ TEST(ForeignBlktrace, WhatCannotBeReadIsSaidWithFileAndPlace) {
   EXPECT_EQ(refusal(record_bytes(note, "fairlead loss records=x cause=full")),
             "f: at byte 0: the note 'loss' has no right 'first_ns'");
   const std::string ours = record_bytes(note,
-                                    "fairlead file version=1 source=0 stream=2 zero_ns=0 "
-                                    "pids_from=0 device=8,0 shown=8,0");
+                                        "fairlead file version=1 source=0 stream=2 zero_ns=0 "
+                                        "pids_from=0 device=8,0 shown=8,0");
   for (const std::size_t bytes : {1, 7, 9, 16, 23, 25}) {
     EXPECT_EQ(refusal(ours + record_bytes(kernel_record(1, 1), std::string(bytes, '\0'))),
               fmt::format("f: at byte {}: a pdu of {} bytes, which no event of ours has",

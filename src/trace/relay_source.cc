@@ -55,7 +55,7 @@ void RelaySource::introduce(TraceFileWriter& file) {
 }
 
 base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
-  if (!same_clock_) measure_clock(file);
+  measure_clock(file);
   const bool over = consumer_.ended();
   relay::StreamPiece piece;
   for (int i = 0; i < kMostPieces; ++i) {
@@ -68,10 +68,6 @@ base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
 }
 
 base::Status RelaySource::finish(TraceFileWriter& file) {
-  if (!same_clock_) {
-    measure_ns_ = 0;
-    measure_clock(file);
-  }
   for (bool more = true; more;) {
     relay::StreamPiece piece;
     FL_TRY(const relay::Look look, consumer_.read(piece));
@@ -87,7 +83,7 @@ void RelaySource::measure_clock(TraceFileWriter& file) {
   constexpr int kRounds = 64;
   constexpr std::chrono::milliseconds kPatience(20);
   const std::int64_t now_ns = base::monotonic_ns();
-  if (now_ns < measure_ns_) return;
+  if (same_clock_ || now_ns < measure_ns_) return;
   const auto measured = consumer_.measure_clock(kRounds, kPatience);
   if (!measured) return;  // again at the next poll
   measure_ns_ = now_ns + base::kNanosPerSecond;

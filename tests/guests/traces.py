@@ -14,8 +14,9 @@ import pathlib
 import socket
 import subprocess
 import sys
+import time
 
-from rig import MIB, PATIENCE_S, RigTest, main, until
+from rig import MIB, PATIENCE_S, Background, RigTest, main, run, until
 
 READER = os.environ.get("FL_RELAY_READER", "relay_reader")
 QUEUE, ISSUE, COMPLETE = 1, 7, 8
@@ -129,13 +130,7 @@ class Traces(RigTest):
             self.assertEqual([event["event"] for event in self.events(reader)], ["end"])
 
     def test_a_loop_device_as_disk_and_no_card(self):
-        image = pathlib.Path(self.rig.folder) / "image"
-        image.write_bytes(os.urandom(MIB))
-        loop = subprocess.run(["losetup", "-f", "--show", "-r", image], capture_output=True,
-                              text=True, check=True).stdout.strip()
-        self.addCleanup(subprocess.run, ["losetup", "-d", loop], check=True)
-        self.addCleanup(self.rig.lab, "down")
-        guest = self.up("--disk-path", loop)
+        guest = self.up("--disk-path", self.loop_device(1))
         self.assertEqual(guest["relay"], "")
         self.read_disk(guest, MIB)
         self.assertEqual(self.requests(guest["name"])[1] % SECTOR, 0)
@@ -143,6 +138,75 @@ class Traces(RigTest):
         self.assertIn("ivshmem", self.ask(guest, "trace start"))
         self.assertTrue(self.ask(guest, "trace start disk=vdz").startswith("error "))
         self.assertTrue(self.ask(guest, "ping").startswith("ok"))
+
+    def loop_device(self, mebibytes):
+        image = pathlib.Path(self.rig.folder) / "image"
+        image.write_bytes(os.urandom(MIB) * mebibytes)
+        loop = subprocess.run(["losetup", "-f", "--show", "--direct-io=on", image],
+                              capture_output=True, text=True, check=True).stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "-d", loop], check=True)
+        self.addCleanup(self.rig.lab, "down")
+        return loop
+
+    def record(self, guest, loop, *more):
+        recorder = Background(self.rig, "trace", "fairlead-trace", "record", "--guest",
+                              guest["name"], "--host", loop, "--file", self.recording(), *more)
+        self.addCleanup(recorder.kill)
+        until("it is traced", pathlib.Path(self.recording()).exists)
+        return recorder
+
+    def recording(self):
+        return f"{self.rig.folder}/{self.id().rsplit('.', 1)[1]}.flt"
+
+    def report(self, recorder):
+        self.assertEqual(recorder.stop(), 0, recorder.errors())
+        return json.loads(run("fairlead-trace", "report", self.recording(), "-o", "json").stdout)
+
+    def test_a_guests_read_is_split_into_its_five_stages(self):
+        loop = self.loop_device(16)
+        guest = self.up("--disk-path", loop, "--relay", "4M")
+        before = self.requests(guest["name"])
+        recorder = self.record(guest, loop)
+        self.read_disk(guest, 16 * MIB)
+        report = self.report(recorder)
+        requests = self.requests(guest["name"])[0] - before[0]
+        self.assertEqual(report["lost"], 0)
+        [pair] = report["pairs"]
+        print(f"\n{pair['ios']} I/Os in {pair['requests']} requests, clock ± {pair['bound_ns']} ns",
+              flush=True)
+        self.assertEqual(pair["requests"], requests)
+        self.assertEqual((pair["residual_ns"], pair["unmatched"], pair["ambiguous"],
+                          pair["violations"]), (0, 0, 0, 0))
+        self.assertLessEqual(pair["bound_ns"], 5000)
+        total = sum(stage["mean_ns"] for name, stage in pair["stages"].items() if name != "Q2C")
+        self.assertAlmostEqual(total / pair["stages"]["Q2C"]["mean_ns"], 1, places=6)
+        for device in report["devices"]:
+            self.assertGreaterEqual(device["read_bytes"], 16 * MIB)
+
+    def test_a_guest_whose_clock_stopped_is_split_there(self):
+        loop = self.loop_device(16)
+        guest = self.up("--disk-path", loop, "--relay", "4M")
+        recorder = self.record(guest, loop)
+        self.read_disk(guest, 8 * MIB)
+        self.rig.virsh("suspend", guest["name"])
+        time.sleep(1)  # the guest's counter stands still meanwhile
+        self.rig.virsh("resume", guest["name"])
+        time.sleep(2)  # a look at the clock each second
+        self.read_disk(guest, 8 * MIB)
+        report = self.report(recorder)
+        source = next(one for one in report["sources"] if one["name"] == guest["name"])
+        self.assertEqual((source["clock_known"], source["clock_steps"]), (True, 1))
+        [pair] = report["pairs"]
+        self.assertGreater(pair["ios"], 0)
+        self.assertEqual((pair["residual_ns"], pair["violations"]), (0, 0))
+
+    def test_who_has_no_card_is_told_how_to_get_one(self):
+        self.up("--disk")
+        for name, what in (("aos_1", "no relay card"), ("nobody", "no guest nobody")):
+            done = run("fairlead-trace", "record", "--guest", name, check=False, env=self.rig.env)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(what, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
 
     def test_down_removes_the_cards_memory(self):
         guest = self.up("--relay", "1M")

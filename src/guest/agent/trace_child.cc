@@ -26,6 +26,7 @@ namespace {
 
 constexpr const char* kTracefs = "/sys/kernel/tracing";
 constexpr std::uint32_t kSubBufferBytes = 16'384;
+constexpr std::chrono::microseconds kClockSpin(500);  // for the next question of a burst
 constexpr std::chrono::milliseconds kDrain(500);  // for a host that still reads, at the end
 
 // Records into a channel, and how many there was no room for.  The channel itself tells its reader
@@ -110,7 +111,7 @@ base::Result<TraceSums> trace(const TraceCommand& command, const sigset_t& end, 
   RelaySink sink(producer);
   FL_TRY_STATUS(base::write_all(answers, "ok bytes=" + std::to_string(producer.bytes()) + "\n"));
   while (!told(end, command.pause_us)) {
-    // CLOCK SYNC: this loop is where the producer's side answers RelaySyncOut::round.
+    producer.answer_clock(kClockSpin);
     FL_TRY(const std::uint64_t events, source.drain(sink));
     (void)events;
   }
