@@ -61,8 +61,8 @@ std::optional<T> number(std::string_view text) {
   return value;
 }
 
-template <typename T, std::size_t count>
-std::size_t format(const Field<T> (&fields)[count], const T& from, char* out, std::size_t size) {
+template <typename T, std::size_t kCount>
+std::size_t format(const Field<T> (&fields)[kCount], const T& from, char* out, std::size_t size) {
   std::size_t used = 0;
   for (const Field<T>& field : fields) {
     const int length =
@@ -74,8 +74,8 @@ std::size_t format(const Field<T> (&fields)[count], const T& from, char* out, st
   return used;
 }
 
-template <typename T, std::size_t count>
-std::optional<T> parse(const Field<T> (&fields)[count], std::string_view text) {
+template <typename T, std::size_t kCount>
+std::optional<T> parse(const Field<T> (&fields)[kCount], std::string_view text) {
   T out;
   while (true) {
     const std::string_view word = next_word(text);

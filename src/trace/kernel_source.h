@@ -18,8 +18,9 @@
 // CLOCK_MONOTONIC_RAW: clock() says which.
 //
 // Thread-safety: one thread.  Ownership: instance and descriptors; the sink is the caller's.
-// Errors: those of TraceInstance; kUnsupported for a kernel without a block tracepoint that is
-// needed, or whose records or pages have another shape.
+// Errors: those of TraceInstance; kNotFound where tracefs is not mounted, or for a kernel without
+// Q, D or C; kUnsupported for one whose records or pages have another shape; kLimit for too many
+// devices.
 // Source: Linux, Documentation/trace/ftrace.rst, events.rst.
 #pragma once
 

@@ -123,7 +123,10 @@ TEST_F(KernelSourceTest, EveryReadIsThereOnceWithItsSector) {
       ASSERT_TRUE(source->drain(sink_));
     }
   }
+  ASSERT_TRUE(source->drain(sink_));
+  const std::size_t drained = sink_.events.size();
   ASSERT_TRUE(source->close(sink_));
+  EXPECT_EQ(sink_.events.size(), drained) << "what was there when drain() was called";
   EXPECT_EQ(source->lost() + source->unreadable(), 0U);
   EXPECT_TRUE(sink_.losses.empty());
   EXPECT_EQ(source->events(), sink_.events.size());

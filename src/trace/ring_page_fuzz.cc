@@ -67,6 +67,9 @@ void check_page(std::span<const std::byte> bytes) {
              (event.data.data() >= page.data() + 16 &&
               event.data.data() + event.data.size() <= page.data() + page.size()));
     sum += event.data.size() + 4;
+    // Likewise a record.
+    const std::vector<std::byte> record(event.data.begin(), event.data.end());
+    (void)all.decode(record, 0);
   }
   FL_CHECK(sum <= page.size());
   FL_CHECK(!events.missing() || events.misses_events());

@@ -50,12 +50,12 @@ class PageMaker {
   explicit PageMaker(std::uint64_t stamp) : page_(PageShape{}.bytes()) { put(0, stamp); }
 
   PageMaker& data(std::uint32_t delta, std::string_view bytes) {
-    const auto words = static_cast<std::uint32_t>((bytes.size() + 3) / 4);
+    const std::size_t words = (bytes.size() + 3) / 4;
     if (words == 0 || words > 28) {
       head(0, delta);
       append(static_cast<std::uint32_t>(words * 4 + 4));
     } else {
-      head(words, delta);
+      head(static_cast<std::uint32_t>(words), delta);
     }
     if (!bytes.empty()) std::memcpy(page_.data() + 16 + used_, bytes.data(), bytes.size());
     used_ += words * 4;

@@ -18,7 +18,7 @@ using base::ErrorKind;
 namespace {
 
 constexpr std::string_view kPrefix = "fairlead-";
-constexpr std::size_t kMostFileBytes = 256 * 1024;
+constexpr std::size_t kMostFileBytes = 262'144;
 constexpr int kMostOfOneProcess = 16;
 constexpr int kTries = 100;
 constexpr timespec kPause{0, 10'000'000};
