@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "trace/trace.h"
+
 namespace fairlead::trace {
 
 using abi::BlockAct;
@@ -12,8 +14,6 @@ using abi::BlockCategory;
 using base::ErrorKind;
 
 namespace {
-
-constexpr std::uint32_t kSectorBytes = 512;
 
 constexpr std::uint32_t bit(BlockCategory category) noexcept {
   return std::uint32_t{1} << (16 + static_cast<unsigned>(category));

@@ -18,7 +18,6 @@ namespace {
 using base::format_ns;
 using base::JsonWriter;
 
-constexpr std::uint32_t kSectorBytes = 512;
 constexpr std::uint32_t kMinorBits = 20;
 
 DeviceReport report_device(DeviceRequests& found) {

@@ -11,8 +11,6 @@ namespace {
 
 using abi::BlockAct;
 
-constexpr std::uint32_t kSectorBytes = 512;
-
 std::uint32_t sectors_of(const abi::BlockEvent& event) { return event.bytes / kSectorBytes; }
 
 // Follows one device through its events.
@@ -214,7 +212,8 @@ class Follower {
     const auto index = static_cast<std::uint32_t>(out_.requests.size());
     issued.request.first_bio = static_cast<std::uint32_t>(out_.bios.size());
     issued.request.bios = static_cast<std::uint32_t>(issued.bios.size());
-    std::ranges::stable_sort(issued.bios, {}, &Bio::sector);
+    std::ranges::sort(issued.bios, {},
+                      [](const Bio& bio) { return std::pair(bio.sector, bio.queue_ns); });
     for (Bio& bio : issued.bios) {
       bio.request = index;
       out_.bios.push_back(bio);

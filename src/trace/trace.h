@@ -17,6 +17,8 @@
 
 namespace fairlead::trace {
 
+inline constexpr std::uint32_t kSectorBytes = 512;
+
 struct Event {
   std::int64_t time_ns = 0;
   std::uint16_t source = 0;  // index in Trace::sources

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "trace/time_order.h"
 
 namespace fairlead::trace {
 namespace {
@@ -390,9 +391,9 @@ class Reader {
     FL_TRY_STATUS(records_.each(
         [&](const FileRecord& record, std::uint64_t number) { return take(record, number); }));
     tell_clocks();
-    std::ranges::stable_sort(trace_.events, {}, &Event::time_ns);
+    order_by(trace_.events, &Event::time_ns);
     bound_losses();
-    std::ranges::stable_sort(trace_.losses, {}, &Loss::last_ns);
+    order_by(trace_.losses, &Loss::last_ns);
     return std::move(trace_);
   }
 
