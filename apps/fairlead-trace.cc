@@ -70,6 +70,7 @@ class Workload {
  public:
   static base::Result<Workload> start(const std::vector<std::string>& command) {
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     Workload workload;

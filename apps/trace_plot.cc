@@ -21,7 +21,7 @@ constexpr double kQuantiles[] = {0.01, 0.05, 0.1, 0.2, 0.3,  0.4,  0.5,
 double us(double ns) { return ns / 1000; }
 
 // A title in gnuplot's double quotes: names may come from a guest.
-std::string title(std::string text) {
+std::string title(const std::string& text) {
   std::string out;
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\') continue;

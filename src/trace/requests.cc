@@ -255,6 +255,7 @@ bool crosses(std::span<const Span> gaps, std::int64_t from_ns, std::int64_t to_n
 
 std::vector<DeviceRequests> find_requests(const Trace& trace) {
   std::vector<std::vector<Span>> all_gaps;
+  all_gaps.reserve(trace.sources.size());
   for (std::size_t i = 0; i < trace.sources.size(); ++i) {
     all_gaps.push_back(gaps(trace, static_cast<std::uint16_t>(i)));
   }
@@ -270,6 +271,7 @@ std::vector<DeviceRequests> find_requests(const Trace& trace) {
     follower->second.take(event);
   }
   std::vector<DeviceRequests> out;
+  out.reserve(followers.size());
   for (auto& [key, follower] : followers) out.push_back(follower.finish());
   return out;
 }

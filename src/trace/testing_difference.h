@@ -25,6 +25,7 @@ inline auto all_of(const Loss& l) {
 }
 inline auto all_of(const Source& s) {
   std::vector<std::pair<std::int64_t, std::int64_t>> steps;
+  steps.reserve(s.steps.size());
   for (const Span& step : s.steps) steps.emplace_back(step.from_ns, step.to_ns);
   return std::tuple(s.kind, s.name, s.bound_ns, s.clock_known, steps);
 }

@@ -87,9 +87,9 @@ Payload payload_of(const FileRecord& record) {
   return payload;
 }
 
-template <std::size_t n>
-std::string text_of(const char (&text)[n]) {
-  return {text, ::strnlen(text, n)};
+template <std::size_t kSize>
+std::string text_of(const char (&text)[kSize]) {
+  return {text, ::strnlen(text, kSize)};
 }
 
 }  // namespace
@@ -172,10 +172,10 @@ base::Status TraceFileWriter::end() {
 
 namespace {
 
-template <std::size_t n>
-void put_text(char (&to)[n], const std::string& text) {
+template <std::size_t kSize>
+void put_text(char (&to)[kSize], const std::string& text) {
   std::ranges::fill(to, '\0');
-  text.copy(to, n);
+  text.copy(to, kSize);
 }
 
 // Times become stamps of a clock that counts nanoseconds and has not yet begun with the trace.
