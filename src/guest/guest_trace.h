@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GuestTrace: the block events of a guest of the lab, as a source of a recording.  The guest's agent
-// reads them from its kernel and writes them into its ivshmem card's memory, which is read here.
+// GuestTrace: the block events of a guest of the lab, as a source of a recording.  The guest's
+// agent reads them from its kernel and writes them into its ivshmem card's memory, which is read
+// here.
 //
 //     guest kernel ─ tracefs ─ agent ─ relay channel ┄ /dev/shm/… ┄ RelaySource ─► recording
 //

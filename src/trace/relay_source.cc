@@ -99,8 +99,8 @@ void RelaySource::measure_clock(TraceFileWriter& file) {
                        .epoch = clock_.epoch()});
 }
 
-// A stream that broke its rules is read no further: nobody knows what is missing of it, and where it
-// ends.
+// A stream that broke its rules is read no further: nobody knows what is missing of it, and where
+// it ends.
 void RelaySource::write_broken(TraceFileWriter& file, std::uint32_t stream) {
   file.loss(number_, static_cast<std::uint16_t>(stream),
             {.records = 1,

@@ -28,7 +28,8 @@ class Cases(RigTest):
     them in `make check-long` only.
 
     So short a run on whatever machine sees others' work, too: a case that misses a goal is run
-    again, and a goal has a little slack.  The full form (cpu/test/run) has neither.  Where the speed of a machine's processors changes, what is left to see is that guests are spread at all,
+    again, and a goal has a little slack.  The full form (cpu/test/run) has neither.  Where the
+    speed of a machine's processors changes, what is left to see is that guests are spread at all,
     and all that has nothing to do with balance."""
 
     TRIES = 3

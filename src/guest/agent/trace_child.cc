@@ -27,7 +27,7 @@ namespace {
 constexpr const char* kTracefs = "/sys/kernel/tracing";
 constexpr std::uint32_t kSubBufferBytes = 16'384;
 constexpr std::chrono::microseconds kClockSpin(500);  // for the next question of a burst
-constexpr std::chrono::milliseconds kDrain(500);  // for a host that still reads, at the end
+constexpr std::chrono::milliseconds kDrain(500);      // for a host that still reads, at the end
 
 // Records into a channel, and how many there was no room for.  The channel itself tells its reader
 // where they are missing.
