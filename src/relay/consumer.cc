@@ -47,7 +47,7 @@ class ConsumerState {
     if (connected_) disconnect();
   }
 
-  Look read(StreamPiece& piece) noexcept;
+  Look read(StreamPiece& piece, std::size_t most) noexcept;
   void take() noexcept {
     if (found_ != kNothing) readers_[std::exchange(found_, kNothing)].take();
   }
@@ -106,13 +106,13 @@ class ConsumerState {
 };
 
 // One sub-buffer at most of each stream in turn: a fast one does not keep the others waiting.
-Look ConsumerState::read(StreamPiece& piece) noexcept {
+Look ConsumerState::read(StreamPiece& piece, std::size_t most) noexcept {
   found_ = kNothing;
   for (std::size_t tried = 0; tried < readers_.size(); ++tried) {
     const std::uint32_t stream = next_;
     next_ = (next_ + 1) % map_.shape.streams;
     if (given_up_[stream]) continue;
-    const Look look = readers_[stream].look(room_, piece);
+    const Look look = readers_[stream].look(room_, piece, most);
     if (look == Look::kEmpty) continue;
     piece.stream = stream;
     if (look == Look::kBroken) {
@@ -173,8 +173,8 @@ base::Result<Consumer> Consumer::connect_in(std::byte* at, std::uint64_t bytes) 
   return Consumer(std::make_unique<ConsumerState>(shm::Segment(), base::Fd(), map));
 }
 
-base::Result<Look> Consumer::read(StreamPiece& piece) {
-  if (state_->connected()) return state_->read(piece);
+base::Result<Look> Consumer::read(StreamPiece& piece, std::size_t most) {
+  if (state_->connected()) return state_->read(piece, most);
   ++state_->wrong_calls;
   return base::fail(ErrorKind::kClosed, "read a relay channel that was disconnected");
 }

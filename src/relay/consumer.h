@@ -64,8 +64,9 @@ class Consumer {
   Consumer& operator=(Consumer&& other) noexcept;
   ~Consumer();  // disconnects
 
-  // The next piece of whichever stream has one; the piece's data is valid until the next call.
-  base::Result<Look> read(StreamPiece& piece);
+  // The next piece of whichever stream has one, of `most` bytes or one record if that is longer; the
+  // piece's data is valid until the next call.
+  base::Result<Look> read(StreamPiece& piece, std::size_t most = kAllThereIs);
   void take() noexcept;  // what read() found
 
   // Until there may be something to read, the producer has ended, or the time is over.

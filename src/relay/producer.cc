@@ -218,7 +218,8 @@ bool ProducerState::close(std::chrono::nanoseconds drain) {
   return all_read;
 }
 
-Producer::Producer(std::unique_ptr<ProducerState> state) noexcept : state_(std::move(state)) {}
+Producer::Producer(std::unique_ptr<ProducerState> state) noexcept
+    : state_(std::move(state)), consumer_(&state_->map().consumer->side.state) {}
 Producer::Producer(Producer&& other) noexcept = default;
 Producer& Producer::operator=(Producer&& other) noexcept = default;
 Producer::~Producer() = default;
@@ -251,6 +252,12 @@ Written Producer::write(std::uint16_t type, std::uint64_t stamp, const void* pay
   return writer->write(type, stamp, payload, bytes);
 }
 
+bool Producer::has_room(std::size_t bytes) noexcept {
+  if (!state_->of_this_process()) return false;
+  Writer* const writer = state_->writer();
+  return writer != nullptr && writer->has_room(bytes);
+}
+
 base::Result<bool> Producer::close(std::chrono::nanoseconds drain) {
   if (state_->closed()) {
     ++state_->closed_again;
@@ -266,7 +273,6 @@ bool Producer::answer_clock(std::chrono::nanoseconds spin) noexcept {
 int Producer::fd() const noexcept { return state_->fd(); }
 std::uint64_t Producer::bytes() const noexcept { return state_->map().bytes; }
 ChannelId Producer::id() const noexcept { return state_->map().id(); }
-bool Producer::connected() const noexcept { return state_->connected(); }
 std::uint64_t Producer::closed_again() const noexcept { return state_->closed_again; }
 
 }  // namespace fairlead::relay
