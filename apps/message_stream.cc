@@ -32,12 +32,6 @@ struct Shared {
   MessageStreamResult result;
 };
 
-void relax() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
 // Spins for a while, then lets others have the core; a child that died is found out.
 class ChildWatch : public Watch {
  public:
