@@ -96,7 +96,7 @@ class RelayCarrier {
   }
 
  private:
-  static constexpr std::size_t kLittle = 4096;         // bytes
+  static constexpr std::size_t kLittle = 4096;       // bytes
   static constexpr std::uint64_t kRestTicks = 3000;  // a microsecond, or somewhat more
 
   const std::size_t most_;
@@ -114,8 +114,7 @@ class RelayCarrier {
 class KernelCarrier {
  public:
   explicit KernelCarrier(const MessageStreamPlan& plan)
-      : kind_(plan.carrier),
-        room_(plan.read_bytes == 0 ? plan.write_bytes : plan.read_bytes) {
+      : kind_(plan.carrier), room_(plan.read_bytes == 0 ? plan.write_bytes : plan.read_bytes) {
     int ends[2] = {-1, -1};
     if (kind_ == Carrier::kTcp) {
       connect_loopback(ends);

@@ -131,8 +131,7 @@ template <typename C>
   if (plan.pin) pin_to(1);
   Checker checker(plan.write_bytes);
   MessageStreamResult result;
-  shared.complete = carrier.consume() &&
-                    read_for(carrier, checker, plan.warm_up_ns, result) &&
+  shared.complete = carrier.consume() && read_for(carrier, checker, plan.warm_up_ns, result) &&
                     read_for(carrier, checker, plan.duration_ns, result);
   result.messages = result.bytes / plan.write_bytes;
   shared.result = result;
@@ -155,8 +154,8 @@ template <typename C>
 base::Result<MessageStreamResult> run(const MessageStreamPlan& plan) {
   C carrier(plan);
   if (!carrier.made()) return base::fail_errno(errno, "open a way for messages");
-  void* const at = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const at =
+      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return base::fail_errno(errno, "get memory that two processes share");
   auto* const shared = new (at) Shared;
   ::signal(SIGPIPE, SIG_IGN);

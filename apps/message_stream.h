@@ -9,8 +9,8 @@
 //     tcp      the same over the loopback device
 //     memcpy   copied in and copied out, and nothing else: a ring of messages, what memory can do
 //
-// The producer is a forked child that ends with its parent; the parent reads, looks at the number in
-// each message, and measures.  Nothing may be missing: the relay's producer waits for room.
+// The consumer is a forked child that ends with its parent: it looks at the number in each message,
+// and measures.  Nothing may be missing: the relay's producer waits for room.
 //
 // Thread-safety: run_message_stream() from a process of one thread.  Units: bytes, nanoseconds.
 // Errors: kInvalid for sizes out of bounds, kIo for a message that is missing or out of its turn.

@@ -33,9 +33,10 @@ LTTNG_UST_TRACEPOINT_EVENT(
         lttng_ust_field_integer(uint16_t, vm, event->vm)))
 // clang-format on
 
-LTTNG_UST_TRACEPOINT_EVENT(
-    fairlead_bench, bytes, LTTNG_UST_TP_ARGS(const struct fairlead_block_event*, event),
-    LTTNG_UST_TP_FIELDS(lttng_ust_field_array(uint8_t, event, (const uint8_t*)event, 48)))
+LTTNG_UST_TRACEPOINT_EVENT(fairlead_bench, bytes,
+                           LTTNG_UST_TP_ARGS(const struct fairlead_block_event*, event),
+                           LTTNG_UST_TP_FIELDS(lttng_ust_field_array(uint8_t, event,
+                                                                     (const uint8_t*)event, 48)))
 
 #endif
 

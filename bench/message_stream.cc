@@ -3,10 +3,11 @@
 // message_stream CARRIER: messages of one size from a process to another (apps/message_stream.h):
 // one JSON object.  `message_stream sweep`: the two sweeps of document 003, slides 16 and 17, as
 // CSV: all carriers with reads as long as writes, then writes of 26 bytes and longer reads.
+#include "apps/message_stream.h"
+
 #include <cstdio>
 
 #include "apps/command_line.h"
-#include "apps/message_stream.h"
 #include "report.h"
 
 namespace {

@@ -64,9 +64,8 @@ void write_down(int file, std::span<const std::byte> data) {
 }
 
 relay::Producer open_producer(const Options& options) {
-  auto producer = relay::Producer::open({.streams = 1,
-                                         .sub_buffer_bytes = options.sub_buffer,
-                                         .sub_buffers = options.sub_buffers});
+  auto producer = relay::Producer::open(
+      {.streams = 1, .sub_buffer_bytes = options.sub_buffer, .sub_buffers = options.sub_buffers});
   if (!producer) die(producer.error().message());
   return std::move(*producer);
 }
@@ -92,8 +91,9 @@ Outcome run(const Options& options) {
   Outcome outcome;
   constexpr auto kType = static_cast<std::uint16_t>(abi::TraceType::kBlock);
   if (options.mode == "bare") {
-    outcome.times = bench::measure_events(
-        options.plan, [](std::uint64_t number) { asm volatile("" : : "r"(number)); });
+    outcome.times = bench::measure_events(options.plan, [](std::uint64_t number) {
+      asm volatile("" : : "r"(number));
+    });
     return outcome;
   }
   relay::Producer producer = open_producer(options);

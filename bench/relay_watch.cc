@@ -78,8 +78,7 @@ void take_records(relay::Consumer& consumer, Shared& shared,
         shared.pickup_ns.record(static_cast<std::uint64_t>(ns_of(now - record.stamp)));
       }
       // Written at this time of ours, or later.
-      const auto earliest =
-          static_cast<std::int64_t>(record.stamp) - certificate.interval().high;
+      const auto earliest = static_cast<std::int64_t>(record.stamp) - certificate.interval().high;
       if (certificate.known() && earliest > static_cast<std::int64_t>(now)) ++shared.violations;
     }
     shared.records.fetch_add(piece.records, std::memory_order_relaxed);
@@ -251,8 +250,8 @@ int main(int argc, char** argv) {
     constexpr std::uint64_t kRecords = 1'000'000;
     json.member("records", kRecords).member("system_calls", calls_of(kRecords));
   } else {
-    void* const at = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* const at =
+        ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) die_errno("get memory that two processes share");
     auto& shared = *new (at) Shared;
     relay::stamp_hz();  // measured once, for both

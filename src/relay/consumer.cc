@@ -26,8 +26,8 @@ constexpr std::chrono::milliseconds kLookEvery(1);
 constexpr std::chrono::milliseconds kLookAtLeastEvery(10);
 constexpr int kSilences = 8;  // a silence lasts on for an eighth of itself: so long nobody looks
 
-// How long after a silence a stream may be left alone: until a burst of a million events of 64 bytes
-// a second, more than any source here makes, has filled half of it.
+// How long after a silence a stream may be left alone: until a burst of a million events of 64
+// bytes a second, more than any source here makes, has filled half of it.
 std::chrono::nanoseconds longest_rest(const abi::RelayShape& shape) {
   constexpr std::uint64_t kBurstBytesPerUs = 64;
   const std::uint64_t half = std::uint64_t{shape.sub_buffer_bytes} * shape.sub_buffers / 2;

@@ -17,7 +17,7 @@
 // a stream whose positions make no sense is given up, and counted.
 //
 // Nobody notifies a consumer: wait() looks once a millisecond; after a silence of more than 8 ms it
-// rests for an eighth of it, up to 10 ms, and no longer than a burst needs to fill half of a stream.
+// rests for an eighth of it, up to 10 ms, and no longer than a burst needs to fill half a stream.
 // poll_fd() is for those who have a loop of their own: it becomes readable once a millisecond, and
 // read() that finds nothing makes it unreadable.
 //
@@ -65,8 +65,8 @@ class Consumer {
   Consumer& operator=(Consumer&& other) noexcept;
   ~Consumer();  // disconnects
 
-  // The next piece of whichever stream has one, of `most` bytes or one record if that is longer; the
-  // piece's data is valid until the next call.
+  // The next piece of whichever stream has one: whole records of `most` bytes together, or one that
+  // is longer; in mode overwrite all there is.  Its data is valid until the next call.
   base::Result<Look> read(StreamPiece& piece, std::size_t most = kAllThereIs);
   void take() noexcept;  // what read() found
 

@@ -76,7 +76,7 @@ class BasicStreamReader {
     adopt(first);
   }
 
-  // `room`: sub_buffer_bytes() at least; the piece's data lies in it.  Of more than `most` bytes only
+  // `room`: sub_buffer_bytes() at least; the piece's data lies in it.  Of more than `most` bytes
   // whole records that fit, or the first.  Again without take(): the same, and what has come since.
   Look look(std::span<std::byte> room, Piece& piece, std::size_t most = kAllThereIs) noexcept {
     // An overwriting producer may be faster than our copy, time and again.
@@ -312,8 +312,8 @@ class BasicStreamReader {
       const std::uint64_t left = piece.data.size() - at;
       abi::RelayRecord record{};
       if (left >= sizeof record) std::memcpy(&record, piece.data.data() + at, sizeof record);
-      const bool starts = record.bytes >= sizeof record &&
-                          record.sequence == static_cast<std::uint16_t>(sequence);
+      const bool starts =
+          record.bytes >= sizeof record && record.sequence == static_cast<std::uint16_t>(sequence);
       const bool fits = left >= sizeof record && round_up_8(record.bytes) <= left;
       if (!fits && cut && at != 0 && (starts || left < sizeof record)) {
         piece.data = piece.data.first(at);

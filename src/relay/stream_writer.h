@@ -67,8 +67,8 @@ class BasicStreamWriter {
     return write(type, P::stamp(), payload, bytes);
   }
 
-  // Whether a write of so many bytes now would not be lost for want of room; of the stream's thread,
-  // for one that can wait.  Touches shared memory only where the sub-buffer has no room left.
+  // Whether a write of so many bytes would find room now: for a thread that can wait, the stream's.
+  // Touches shared memory only where the sub-buffer has no room left.
   bool has_room(std::size_t bytes) noexcept {
     if (stride_of(shape_, bytes) <= end_ - next_) [[likely]]
       return true;
