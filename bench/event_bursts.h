@@ -103,8 +103,8 @@ EventTimes at_rate(double rate, double seconds, Write&& write) {
 // A warm-up, then what is asked for.
 template <typename Write>
 EventTimes measure_events(const EventPlan& plan, Write&& write) {
+  if (plan.warm_up > 0) in_bursts(plan, plan.warm_up, write);  // which touches the memory, too
   if (plan.rate > 0) return at_rate(plan.rate, plan.seconds, write);
-  if (plan.warm_up > 0) in_bursts(plan, plan.warm_up, write);
   return in_bursts(plan, plan.seconds, write);
 }
 

@@ -21,12 +21,21 @@ def missing(bench):
     return "" if os.path.exists(bench.program("lttng_events")) else "liblttng-ust-dev"
 
 
+def memory_folder(bench):
+    """Where tracers write: no disk is to be measured with them."""
+    if not os.access("/dev/shm", os.W_OK):
+        return bench.out
+    folder = f"/dev/shm/fairlead-bench-{os.getpid()}"
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    return folder
+
+
 class Lttng:
     """A session daemon of our own, or the one that runs already."""
 
     def __init__(self, bench):
         self.bench = bench
-        self.folder = os.path.join(bench.out, "lttng")
+        self.folder = os.path.join(memory_folder(bench), "lttng")
         self.daemon = None
 
     def call(self, *words, note=True):
@@ -56,15 +65,17 @@ class Lttng:
                 self.daemon.kill()
             self.bench.bury(self.daemon)
         shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(self.folder))
 
     @contextlib.contextmanager
-    def session(self, event):
+    def session(self, event, sub_buffer=SUB_BUFFER):
         """Records `event` while it lasts; yields a list that gets the events lost at its end."""
         self.call("create", SESSION, f"--output={self.folder}/trace")
         lost = []
         try:
             self.call("enable-channel", "-u", "-s", SESSION, "--discard",
-                      f"--subbuf-size={SUB_BUFFER}", f"--num-subbuf={SUB_BUFFERS}",
+                      f"--subbuf-size={sub_buffer}", f"--num-subbuf={SUB_BUFFERS}",
                       "--tracefile-size=16M", "--tracefile-count=4", CHANNEL)
             self.call("enable-event", "-u", "-s", SESSION, "-c", CHANNEL, f"fairlead_bench:{event}")
             self.call("start", SESSION)

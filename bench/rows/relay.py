@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows 12 to 18: the relay channel beside LTTng-UST, pipes, sockets and what memory can do."""
+import contextlib
 import os
 import statistics
 import sys
@@ -13,19 +14,24 @@ PEERS = {"pipe": 10, "unix": 10, "tcp": 15}
 SMALL = [26, 64]
 LARGE = [4096, 16384, 65536]
 READS = [26, 256, 1024, 4096, 16384, 65536]
-BUFFERS = ["--sub-buffer", lttng.SUB_BUFFER, "--sub-buffers", lttng.SUB_BUFFERS]
+LONG_SUB_BUFFER = 1 << 20  # of row 16: a few milliseconds of somebody else's turn fit
 TRIES = 5  # of a round in which the tracer that is measured lost something
 
 
 # ---- events ----
 
-def relay_events(bench, mode, *more):
-    to = os.path.join(bench.out, "relay.out")
+def relay_events(bench, mode, *more, sub_buffer=lttng.SUB_BUFFER):
+    folder = lttng.memory_folder(bench)
+    to = os.path.join(folder, "relay.out")
     try:
-        return bench.peer("relay_events", mode, "--to", to, *BUFFERS, *more)
+        return bench.peer("relay_events", mode, "--to", to, "--sub-buffer", sub_buffer,
+                          "--sub-buffers", lttng.SUB_BUFFERS, *more)
     finally:
         if os.path.exists(to):
             os.remove(to)
+        with contextlib.suppress(OSError):  # LTTng may still need it
+            if folder != bench.out:
+                os.rmdir(folder)
 
 
 def without_loss(what, measure):
@@ -129,8 +135,10 @@ def longer_reads(bench):
 
 # ---- as many as will go ----
 
-def fastest(bench, top, holds):
-    """The highest rate that `holds`, in events/s, within a twentieth."""
+def fastest(bench, top, once):
+    """The highest rate that holds at least once of three times, in events/s, within a twentieth."""
+    def holds(rate):
+        return any(once(rate) for _ in range(3))
     rate, step = top, 0.5
     if bench.options.quick:
         return rate if holds(rate / 100) else 0
@@ -153,17 +161,17 @@ def sustained(bench):
     if not has_lttng(bench, "16"):
         return
     def ours(rate):
-        result = relay_events(bench, "on", "--rate", rate)
+        result = relay_events(bench, "on", "--rate", rate, sub_buffer=LONG_SUB_BUFFER)
         return result["lost"] == 0 and kept_up(result, rate)
     rounds = []
     with lttng.Lttng(bench) as daemon:
         def theirs(rate):
-            with daemon.session("fields") as lost:
+            with daemon.session("fields", LONG_SUB_BUFFER) as lost:
                 result = bench.peer("lttng_events", "fields", "--rate", rate)
             return lost[0] == 0 and kept_up(result, rate)
         for _ in range(bench.options.rounds):
             rounds.append((fastest(bench, 64e6, ours), fastest(bench, 16e6, theirs)))
-    yield entry("16", f"buffer of {lttng.SUB_BUFFERS} × {lttng.SUB_BUFFER >> 10} KiB",
+    yield entry("16", f"buffer of {lttng.SUB_BUFFERS} × {LONG_SUB_BUFFER >> 10} KiB",
                 "events/s without loss to LTTng-UST", rounds, goal=(">=", 3), peer="LTTng-UST",
                 unit="events/s")
 
@@ -199,7 +207,7 @@ ROWS = {
            "A relay record of a 48-byte abi::BlockEvent, 16-byte header and time stamp; LTTng-UST "
            "2.13 records the same, declared as its eleven fields or as bare bytes, which is "
            "faster. Both have 8 sub-buffers of 256 KiB (LTTng for each processor) and a reader in "
-           "a process of its own that writes all to the same file system. Bursts of 16384 events "
+           "a process of its own that writes all to files in memory. Bursts of 16384 events "
            "that the buffers hold, the median burst's time an event, making the event included; "
            "a round in which anything was lost is repeated. Off: the same loop, nobody connected.",
            events),
@@ -216,8 +224,8 @@ ROWS = {
            "bytes at once and more, up to 64 KiB.", longer_reads),
     "16": ("the most events/s without loss to LTTng-UST",
            "A writer at a steady rate; the highest rate, within a twentieth, at which nothing is "
-           "lost and the writer keeps up; found by halving, in each round anew. Buffers and files "
-           "as in row 12.", sustained),
+           "lost and the writer keeps up; found by halving, in each round anew. 8 sub-buffers of "
+           "1 MiB each, files as in row 12.", sustained),
     "17": ("a relay's consumer that waits",
            "The consumer calls read() and wait(). Its processor time while nothing is written; the "
            "time from a record's stamp to its reader's hand; and the system calls of a producer "
