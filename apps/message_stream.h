@@ -38,7 +38,7 @@ struct MessageStreamPlan {
   std::uint32_t write_bytes = 64;
   // Asked for at once; 0: the relay gives what there is, the others get one message a call.
   std::uint32_t read_bytes = 0;
-  std::uint64_t buffer_bytes = 512 * 1024;  // of relay, pipe, memcpy; sockets size their own
+  std::uint64_t buffer_bytes = 524'288;  // of relay, pipe, memcpy; sockets size their own
   std::int64_t warm_up_ns = 200'000'000;
   std::int64_t duration_ns = 1'000'000'000;
   bool pin = false;  // each side to a core of its own

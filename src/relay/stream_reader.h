@@ -234,7 +234,7 @@ class BasicStreamReader {
     if (there <= most || shape_.overwrite) [[likely]]
       return there;
     if (shape_.item_bytes == 0) return std::min(there, std::max(most, sizeof(abi::RelayRecord)));
-    return most < 2 * item_stride_ ? std::min<std::uint64_t>(there, item_stride_)
+    return most / 2 < item_stride_ ? std::min<std::uint64_t>(there, item_stride_)
                                    : std::uint64_t{items_in(most)} * item_stride_;
   }
   std::uint32_t items_in(std::size_t bytes) const noexcept {
