@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -52,6 +53,8 @@ struct LabCommand {
   std::vector<std::string> shapes;
   std::string private_folder;
   bool all = false;
+  std::string disk_path;
+  std::string relay;
   bool disk = false;
   bool stop = false;
 };
@@ -110,6 +113,19 @@ base::Status check(const LabCommand& command) {
   return {};
 }
 
+// A card's memory is a power of two.
+base::Result<std::uint64_t> relay_bytes(const std::string& text) {
+  FL_TRY(const std::uint64_t bytes, base::parse_bytes(text));
+  if (std::has_single_bit(bytes) && bytes >= guest::kLeastRelayBytes &&
+      bytes <= guest::kMostRelayBytes) {
+    return bytes;
+  }
+  return base::fail(ErrorKind::kInvalid,
+                    fmt::format("a power of two from {} to {} is accepted, not {}",
+                                base::format_bytes(guest::kLeastRelayBytes),
+                                base::format_bytes(guest::kMostRelayBytes), text));
+}
+
 base::Status check_up(LabCommand& command) {
   guest::UpOptions& options = command.up;
   if (auto prefix = guest::check_prefix(options.prefix); !prefix) {
@@ -117,6 +133,11 @@ base::Status check_up(LabCommand& command) {
   }
   if (options.memory_mib > options.max_mib) {
     return base::fail(ErrorKind::kInvalid, "--memory is more than --max");
+  }
+  if (!command.relay.empty()) {
+    auto bytes = relay_bytes(command.relay);
+    if (!bytes) return base::fail(std::move(bytes).error().at("--relay"));
+    options.relay_bytes = *bytes;
   }
   if (command.pins.empty()) return {};
   const auto online = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
@@ -154,6 +175,12 @@ base::Result<guest::Image> prepare(const LabCommand& command, guest::UpOptions& 
   if (command.disk) {
     FL_TRY(options.disk, disk_file(image_options.cache));
   }
+  if (!command.disk_path.empty()) {
+    options.disk = std::filesystem::absolute(command.disk_path).string();
+    if (::access(options.disk.c_str(), R_OK) != 0) {
+      return base::fail_errno(errno, "read " + options.disk);
+    }
+  }
   return image;
 }
 
@@ -186,7 +213,8 @@ void add_json(base::JsonWriter& json, const guest::LabGuest& one) {
       .member("max_bytes", one.max_kib * 1024)
       .member("pins", one.pins)
       .member("agent", one.mark.agent_socket)
-      .member("console", one.mark.console_log);
+      .member("console", one.mark.console_log)
+      .member("relay", one.mark.relay);
   json.key("report");
   if (!one.report) {
     json.null().end_object();
@@ -332,7 +360,16 @@ void add_up(apps::Command verb, LabCommand& command) {
       .check(apps::one_of({"auto", "kvm", "tcg"}, apps::InHelp::kYes))
       .capture_default_str();
   verb.add_option("--lock", command.lock, "file that pins the packages, as in fairlead guest");
-  verb.add_flag("--disk", command.disk, "an empty disk each, for loads of page cache");
+  const auto disk =
+      verb.add_flag("--disk", command.disk, "an empty disk each, for loads of page cache");
+  verb.add_option("--disk-path", command.disk_path,
+                  "a file or block device that is each one's disk, read-only")
+      .check(apps::not_empty())
+      .excludes(disk);
+  verb.add_option("--relay", command.relay,
+                  "memory of a card in each, which the host reads: 4M; for traces")
+      .check(apps::not_empty())
+      .type_name("BYTES");
 }
 
 std::string why_no_shape(const std::string& text) {

@@ -2,6 +2,7 @@
 //
 // fairlead trace: records block I/O of this host, its guests and its services, and says where the
 // time went.
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,9 +21,13 @@
 #include "apps/trace_plot.h"
 #include "apps/trace_sources.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "daemon/end_watch.h"
+#include "trace/blktrace_file.h"
+#include "trace/chrome_json.h"
+#include "trace/ctf_writer.h"
 #include "trace/recorder.h"
 #include "trace/report.h"
 #include "trace/trace_file.h"
@@ -46,6 +51,12 @@ struct Options {
   std::vector<std::string> pairs;
   std::optional<std::string> plots;
 
+  // export
+  std::string format;
+  std::string target;
+  // import
+  std::string source;
+
   std::string output = "text";
   bool json() const { return output == "json"; }
 };
@@ -59,6 +70,7 @@ class Workload {
  public:
   static base::Result<Workload> start(const std::vector<std::string>& command) {
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     Workload workload;
@@ -140,7 +152,13 @@ int run_live(Options& options) {
 int run_report(const Options& options) {
   const auto trace = trace::read_trace(options.from);
   if (!trace) return failed(trace.error());
-  const trace::Report report = trace::make_report(*trace);
+  std::vector<trace::Pairing> pairings;
+  for (const std::string& text : options.pairs) {
+    const auto pairing = trace::parse_pairing(*trace, text);
+    if (!pairing) return failed(pairing.error());
+    pairings.push_back(*pairing);
+  }
+  const trace::Report report = trace::make_report(*trace, pairings);
   if (options.json()) {
     std::puts(trace::report_json(*trace, report).c_str());
   } else {
@@ -154,6 +172,33 @@ int run_report(const Options& options) {
                  options.plots->c_str());
   }
   return apps::kDone;
+}
+
+// ---- export and import ----
+
+base::Status write_chrome_file(const trace::Trace& trace, const std::string& path) {
+  base::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!file) return base::fail_errno(errno, "create " + path);
+  auto written = trace::write_chrome_json(trace, file.get());
+  if (!written) return base::fail(std::move(written).error().at("write " + path));
+  return {};
+}
+
+int run_export(const Options& options) {
+  const auto trace = trace::read_trace(options.from);
+  if (!trace) return failed(trace.error());
+  base::Status written;
+  if (options.format == "blktrace") written = trace::write_blktrace(*trace, options.target);
+  if (options.format == "ctf") written = trace::write_ctf(*trace, options.target);
+  if (options.format == "chrome") written = write_chrome_file(*trace, options.target);
+  return written ? apps::kDone : failed(written.error());
+}
+
+int run_import(const Options& options) {
+  const auto trace = trace::read_blktrace(options.source);
+  if (!trace) return failed(trace.error());
+  const auto written = trace::write_trace(*trace, options.to);
+  return written ? apps::kDone : failed(written.error());
 }
 
 }  // namespace
@@ -177,6 +222,10 @@ int main(int argc, char** argv) {
 
   const auto report = app.add_subcommand("report", "where the time went, what was merged, lost");
   report.add_option("file", options.from, "the recording").capture_default_str();
+  report
+      .add_option("--pair", options.pairs, "which device stands behind which, by their names here")
+      .option_text("FRONT=BACK[+SECTORS] ...")
+      .check(apps::not_empty());
   report.add_option("--plot", options.plots, "draw stages and seeks into this folder")
       .option_text("FOLDER")
       .check(apps::not_empty());
@@ -193,9 +242,35 @@ int main(int argc, char** argv) {
       .check(apps::accepts(
           [](const std::string& text) { return base::parse_unsigned(text, 1, 1'000'000'000); }));
   apps::add_output_option(live, options.output);
+
+  const auto exporting = app.add_subcommand("export", "write the recording for other tools");
+  exporting.add_option("file", options.from, "the recording").capture_default_str();
+  exporting
+      .add_option("--format", options.format, "blktrace (version 7), ctf (1.8) or chrome (JSON)")
+      .required()
+      .option_text("FORMAT")
+      .check(apps::one_of({"blktrace", "ctf", "chrome"}));
+  exporting
+      .add_option("--to", options.target,
+                  "PATH.blktrace.0 and so on; the folder of a CTF trace; the JSON file")
+      .required()
+      .option_text("PATH")
+      .check(apps::not_empty());
+
+  const auto importing = app.add_subcommand("import", "make a recording of blktrace's files");
+  importing
+      .add_option("path", options.source,
+                  "PATH.blktrace.0 and so on, or one file as blkparse -d writes it")
+      .required()
+      .check(apps::not_empty());
+  importing.add_option("-f,--file", options.to, "the recording")
+      .check(apps::not_empty())
+      .capture_default_str();
   app.require_subcommand(1, 1);
   return apps::run(app, argc, argv, [&] {
     if (record.parsed()) return run_record(options);
+    if (exporting.parsed()) return run_export(options);
+    if (importing.parsed()) return run_import(options);
     return live.parsed() ? run_live(options) : run_report(options);
   });
 }

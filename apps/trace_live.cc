@@ -22,6 +22,7 @@
 #include "base/terminal.h"
 #include "relay/stamp.h"
 #include "trace/report.h"
+#include "trace/time_order.h"
 #include "trace/trace_file.h"
 
 namespace fairlead::apps {
@@ -64,8 +65,8 @@ trace::Trace joined(const trace::Trace& before, trace::Trace now) {
   append(now.devices, before.devices);
   append(now.events, before.events);
   append(now.losses, before.losses);
-  std::ranges::stable_sort(now.events, {}, &trace::Event::time_ns);
-  std::ranges::stable_sort(now.losses, {}, &trace::Loss::last_ns);
+  trace::order_by(now.events, &trace::Event::time_ns);
+  trace::order_by(now.losses, &trace::Loss::last_ns);
   for (std::size_t i = 0; i < std::min(now.sources.size(), before.sources.size()); ++i) {
     append(now.sources[i].steps, before.sources[i].steps);
   }

@@ -21,7 +21,7 @@ constexpr double kQuantiles[] = {0.01, 0.05, 0.1, 0.2, 0.3,  0.4,  0.5,
 double us(double ns) { return ns / 1000; }
 
 // A title in gnuplot's double quotes: names may come from a guest.
-std::string title(std::string text) {
+std::string title(const std::string& text) {
   std::string out;
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\') continue;
@@ -32,8 +32,8 @@ std::string title(std::string text) {
 
 std::string pair_title(const trace::Trace& trace, const trace::PairReport& pair) {
   const trace::Pairing& pairing = pair.staged.pairing;
-  return title(trace::device_name(trace, pairing.front_source, pairing.front_device) + " on " +
-               trace::device_name(trace, pairing.back_source, pairing.back_device));
+  return title(trace::device_title(trace, pairing.front_source, pairing.front_device) + " on " +
+               trace::device_title(trace, pairing.back_source, pairing.back_device));
 }
 
 // One row a pair with the means; then one block a pair with the quantiles.
@@ -102,7 +102,7 @@ Seeks seeks_of(const trace::Trace& trace) {
   }
   Seeks seeks;
   for (auto& [key, block] : blocks) {
-    seeks.titles.push_back(title(trace::device_name(trace, key.first, key.second)));
+    seeks.titles.push_back(title(trace::device_title(trace, key.first, key.second)));
     seeks.data += "# seconds\tMiB\twrites\n" + block + "\n\n";
   }
   return seeks;

@@ -6,7 +6,11 @@
 #include "apps/command.h"
 #include "block/service_trace.h"
 #include "daemon/runtime_dir.h"
+#ifdef FL_HAVE_GUEST
+#include "guest/guest_trace.h"
+#endif
 #include "relay/registry.h"
+#include "trace/host_source.h"
 #include "trace/relay_source.h"
 
 namespace fairlead::apps {
@@ -36,6 +40,14 @@ void add_source_options(Command verb, TraceSources& sources) {
   verb.add_option("--service", sources.services, "a block service of this host, by its name")
       .option_text("NAME ...")
       .check(not_empty());
+  verb.add_option("--host", sources.hosts, "a block device of this host: vda, loop0; as root")
+      .option_text("DEVICE ...")
+      .check(not_empty());
+#ifdef FL_HAVE_GUEST
+  verb.add_option("--guest", sources.guests, "a guest of the lab with a card: lab up --relay 4M")
+      .option_text("NAME ...")
+      .check(not_empty());
+#endif
 }
 
 base::Result<std::vector<std::unique_ptr<trace::LiveSource>>> open_sources(
@@ -43,6 +55,18 @@ base::Result<std::vector<std::unique_ptr<trace::LiveSource>>> open_sources(
   std::vector<std::unique_ptr<trace::LiveSource>> opened;
   for (const std::string& name : sources.services) {
     FL_TRY(auto source, open_service(name));
+    opened.push_back(std::move(source));
+  }
+#ifdef FL_HAVE_GUEST
+  for (const std::string& name : sources.guests) {
+    FL_TRY(const auto folder, RuntimeDir::open(RuntimeDir::Purpose::kUse));
+    FL_TRY(auto source, guest::trace_guest(folder.path() + "/lab", name));
+    opened.push_back(std::move(source));
+  }
+#endif
+  // Last, as a guest takes a second to begin.
+  if (!sources.hosts.empty()) {
+    FL_TRY(auto source, trace::HostSource::open(sources.hosts));
     opened.push_back(std::move(source));
   }
   if (opened.empty()) {

@@ -19,6 +19,9 @@ set(FL_LINK_manage nlohmann_json::nlohmann_json)
 set(FL_LINK_virt PkgConfig::libvirt)
 set(FL_LINK_guest PkgConfig::libvirt nlohmann_json::nlohmann_json)
 
+# What a module's unit tests are compiled with.
+set(FL_TEST_DEFINE_trace FL_TRACE_DATA="${CMAKE_SOURCE_DIR}/tests/trace/data")
+
 # Pure modules: ThreadSanitizer has nothing to look at in their tests.
 set(FL_PURE_MODULES abi manage sim)
 
@@ -138,6 +141,7 @@ function(fl_module_tests name)
   list(FILTER unit EXCLUDE REGEX "_(integration|serial|long)_test\\.cc$")
   if(unit)
     fl_test(${name}_test ${name} ${unit})
+    target_compile_definitions(${name}_test PRIVATE ${FL_TEST_DEFINE_${name}})
   endif()
   if(integration)
     fl_test(${name}_integration_test ${name} ${integration} LABELS integration no-tsan)

@@ -4,7 +4,7 @@
 # To turn it on for programs that are not installed: source packaging/completion/fairlead.bash
 _fairlead_words() {
   case "$1" in
-    fairlead) echo "service client integrity vcpu memory monitor guest lab reproduce --help --version" ;;
+    fairlead) echo "service client integrity trace vcpu memory monitor guest lab reproduce --help --version" ;;
     fairlead-service) echo "start stop status --name --config --print-config --help --version" ;;
     fairlead-service-start) echo "--image --cache-bytes --idle-timeout --poll --queue-depth
       --max-clients --max-slots --max-data --max-weight --engine --foreground --no-sandbox
@@ -14,6 +14,8 @@ _fairlead_words() {
     fairlead-client) echo "--name --pattern --duration --poll --reconnect --seed --weight --output
       --no-files --help --version" ;;
     fairlead-integrity) echo "--output --help --version" ;;
+    fairlead-trace) echo "record report export import live --service --host --guest --file
+      --duration --pair --plot --format --to --interval --rounds --output --help --version" ;;
     fairlead-vcpu) echo "--uri --once --dry-run --explain --output --config --record --replay --pcpus
       --restore --print-config --help --version" ;;
     fairlead-memory) echo "--uri --once --dry-run --explain --output --config --record --replay --pool
@@ -22,7 +24,8 @@ _fairlead_words() {
     fairlead-guest) echo "build headers lock --lock --cache --output --uml --headers --help
       --version" ;;
     fairlead-lab) echo "up ls load console down libvirtd --uri --name --output --vms --vcpus
-      --memory --max --pin --accel --lock --disk --all --stop --private --help --version" ;;
+      --memory --max --pin --accel --lock --disk --disk-path --relay --all --stop --private --help
+      --version" ;;
     fairlead-reproduce) echo "001 --out --seed --case --output --help --version" ;;
   esac
 }
@@ -50,7 +53,7 @@ _fairlead() {
   fi
   # zipf:S is one word to us, and several to bash, which splits at the colon.
   case "$before" in
-    --image | --config | --lock | --cache | --private | --record | --replay | --log | --out)
+    --image | --config | --lock | --cache | --private | --record | --replay | --log | --out | --disk-path | --file | --plot | --to)
       _fairlead_files "$word" ; return ;;
     --accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$word") ; return ;;
     --engine) mapfile -t COMPREPLY < <(compgen -W "auto uring pool" -- "$word") ; return ;;
@@ -58,6 +61,7 @@ _fairlead() {
       mapfile -t COMPREPLY < <(compgen -W "uniform zipf: seq" -- "$word")
       [[ ${COMPREPLY[*]} != zipf: ]] || compopt -o nospace 2>/dev/null || true
       return ;;
+    --format) mapfile -t COMPREPLY < <(compgen -W "blktrace ctf chrome" -- "$word") ; return ;;
     -o | --output) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ; return ;;
   esac
   if [[ $program == fairlead-integrity && $word != -* ]]; then
@@ -67,8 +71,8 @@ _fairlead() {
   mapfile -t COMPREPLY < <(compgen -W "$(_fairlead_words "$program")" -- "$word")
 }
 
-complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-vcpu fairlead-memory \
-  fairlead-monitor fairlead-guest fairlead-lab fairlead-reproduce
+complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-trace \
+  fairlead-vcpu fairlead-memory fairlead-monitor fairlead-guest fairlead-lab fairlead-reproduce
 # The names in bin/, by their path only: `service` alone is Debian's.
 complete -F _fairlead ./bin/service ./bin/client ./bin/tool_for_integrity bin/service bin/client \
   bin/tool_for_integrity

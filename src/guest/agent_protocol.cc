@@ -14,15 +14,17 @@ struct VerbName {
   std::string_view name;
   Verb verb;
 };
-constexpr VerbName kVerbs[] = {{"ping", Verb::kPing},     {"load", Verb::kLoad},
-                               {"add", Verb::kAdd},       {"stop", Verb::kStop},
-                               {"report", Verb::kReport}, {"poweroff", Verb::kPowerOff}};
+constexpr VerbName kVerbs[] = {{"ping", Verb::kPing},        {"load", Verb::kLoad},
+                               {"add", Verb::kAdd},          {"stop", Verb::kStop},
+                               {"report", Verb::kReport},    {"trace", Verb::kTrace},
+                               {"poweroff", Verb::kPowerOff}};
 
+template <typename T>
 struct Field {
   const char* name;
-  std::uint64_t Report::* value;
+  std::uint64_t T::* value;
 };
-constexpr Field kFields[] = {
+constexpr Field<Report> kReportFields[] = {
     {"up_ms", &Report::up_ms},
     {"boot_ms", &Report::boot_ms},
     {"cpus", &Report::cpus},
@@ -37,6 +39,18 @@ constexpr Field kFields[] = {
     {"oom_kills", &Report::oom_kills},
     {"pressure", &Report::pressure},
 };
+constexpr Field<TraceSums> kSumFields[] = {
+    {"events", &TraceSums::events},
+    {"kernel_lost", &TraceSums::kernel_lost},
+    {"unreadable", &TraceSums::unreadable},
+    {"relay_lost", &TraceSums::relay_lost},
+};
+
+constexpr std::uint32_t kLeastBufferKib = 4;
+constexpr std::uint32_t kMostBufferKib = 65'536;
+constexpr std::uint32_t kLeastPauseUs = 100;
+constexpr std::uint32_t kMostPauseUs = 1'000'000;
+constexpr std::size_t kMostDiskBytes = 31;  // of a name
 
 template <typename T>
 std::optional<T> number(std::string_view text) {
@@ -45,6 +59,66 @@ std::optional<T> number(std::string_view text) {
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (text.empty() || error != std::errc() || stop != end) return std::nullopt;
   return value;
+}
+
+template <typename T, std::size_t kCount>
+std::size_t format(const Field<T> (&fields)[kCount], const T& from, char* out, std::size_t size) {
+  std::size_t used = 0;
+  for (const Field<T>& field : fields) {
+    const int length =
+        std::snprintf(out + used, size - used, "%s%s=%llu", used == 0 ? "" : " ", field.name,
+                      static_cast<unsigned long long>(from.*field.value));
+    if (length < 0 || static_cast<std::size_t>(length) >= size - used) return 0;
+    used += static_cast<std::size_t>(length);
+  }
+  return used;
+}
+
+template <typename T, std::size_t kCount>
+std::optional<T> parse(const Field<T> (&fields)[kCount], std::string_view text) {
+  T out;
+  while (true) {
+    const std::string_view word = next_word(text);
+    if (word.empty()) return out;
+    const std::size_t sign = word.find('=');
+    if (sign == std::string_view::npos) return std::nullopt;
+    const std::string_view key = word.substr(0, sign);
+    const Field<T>* const field =
+        std::ranges::find_if(fields, [&](const Field<T>& known) { return key == known.name; });
+    if (field == std::end(fields)) continue;
+    const auto value = number<std::uint64_t>(word.substr(sign + 1));
+    if (!value) return std::nullopt;
+    out.*field->value = *value;
+  }
+}
+
+bool take_number(std::string_view text, std::uint32_t least, std::uint32_t most,
+                 std::uint32_t& to) {
+  const auto value = number<std::uint32_t>(text);
+  if (!value || *value < least || *value > most) return false;
+  to = *value;
+  return true;
+}
+
+// Names become paths.
+bool is_disk(std::string_view name) {
+  return !name.empty() && name.size() <= kMostDiskBytes && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+bool take_trace_word(std::string_view word, TraceCommand& command) {
+  const std::size_t sign = word.find('=');
+  if (sign == std::string_view::npos) return false;
+  const std::string_view key = word.substr(0, sign);
+  const std::string_view value = word.substr(sign + 1);
+  if (key == "buffer_kib") {
+    return take_number(value, kLeastBufferKib, kMostBufferKib, command.buffer_kib);
+  }
+  if (key == "pause_us") return take_number(value, kLeastPauseUs, kMostPauseUs, command.pause_us);
+  if (key != "disk" || !is_disk(value) || command.disk_count == kMostTracedDisks) return false;
+  command.disks[command.disk_count++] = value;
+  return true;
 }
 
 }  // namespace
@@ -73,33 +147,28 @@ std::optional<Answer> parse_answer(std::string_view line) {
 }
 
 std::size_t format_report(const Report& report, char* out, std::size_t size) {
-  std::size_t used = 0;
-  for (const Field& field : kFields) {
-    const int length =
-        std::snprintf(out + used, size - used, "%s%s=%llu", used == 0 ? "" : " ", field.name,
-                      static_cast<unsigned long long>(report.*field.value));
-    if (length < 0 || static_cast<std::size_t>(length) >= size - used) return 0;
-    used += static_cast<std::size_t>(length);
-  }
-  return used;
+  return format(kReportFields, report, out, size);
 }
 
-std::optional<Report> parse_report(std::string_view text) {
-  Report report;
+std::optional<Report> parse_report(std::string_view text) { return parse(kReportFields, text); }
+
+std::optional<TraceCommand> parse_trace(std::string_view arguments) {
+  TraceCommand command;
+  const std::string_view verb = next_word(arguments);
+  command.start = verb == "start";
+  if (!command.start && verb != "stop") return std::nullopt;
   while (true) {
-    const std::string_view word = next_word(text);
-    if (word.empty()) return report;
-    const std::size_t sign = word.find('=');
-    if (sign == std::string_view::npos) return std::nullopt;
-    const std::string_view key = word.substr(0, sign);
-    const Field* const field =
-        std::ranges::find_if(kFields, [&](const Field& known) { return key == known.name; });
-    if (field == std::end(kFields)) continue;
-    const auto value = number<std::uint64_t>(word.substr(sign + 1));
-    if (!value) return std::nullopt;
-    report.*field->value = *value;
+    const std::string_view word = next_word(arguments);
+    if (word.empty()) return command;
+    if (!command.start || !take_trace_word(word, command)) return std::nullopt;
   }
 }
+
+std::size_t format_sums(const TraceSums& sums, char* out, std::size_t size) {
+  return format(kSumFields, sums, out, size);
+}
+
+std::optional<TraceSums> parse_sums(std::string_view text) { return parse(kSumFields, text); }
 
 std::size_t LineBuffer::push(std::string_view bytes) {
   if (taken_ != 0) {

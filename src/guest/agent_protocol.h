@@ -2,10 +2,14 @@
 //
 // The words between a host and the agent in a guest, one line each way over a virtio-serial port.
 //
-//     host   7 load cpu:heavy mem:limit=512M        verbs: ping load add stop report poweroff
+//     host   7 load cpu:heavy mem:limit=512M        verbs: ping load add stop report trace poweroff
 //     agent  7 ok                                   or: 7 error WHAT
 //     host   8 report
 //     agent  8 ok up_ms=5120 boot_ms=1730 … oom_kills=0
+//     host   9 trace start disk=vda buffer_kib=1024 pause_us=2000
+//     agent  9 ok bytes=4194304                     of the channel in the card's memory
+//     host   10 trace stop
+//     agent  10 ok events=1200 kernel_lost=0 unreadable=0 relay_lost=0
 //
 // The number is the host's; the answer repeats it, so that one who comes later does not take an
 // answer meant for another.  A line has at most kLineBytes bytes with its newline; a longer one is
@@ -27,7 +31,7 @@ namespace fairlead::guest {
 inline constexpr const char* kAgentPort = "fairlead.agent";
 inline constexpr std::size_t kLineBytes = 1024;
 
-enum class Verb : std::uint8_t { kPing, kLoad, kAdd, kStop, kReport, kPowerOff };
+enum class Verb : std::uint8_t { kPing, kLoad, kAdd, kStop, kReport, kTrace, kPowerOff };
 
 struct Request {
   std::uint32_t id = 0;
@@ -65,6 +69,29 @@ struct Report {
 std::size_t format_report(const Report& report, char* out, std::size_t size);
 // Unknown keys are skipped, missing ones are 0; nullopt if a value is no number.
 std::optional<Report> parse_report(std::string_view text);
+
+// What "trace" is to do.  Without a disk all block devices are traced.
+inline constexpr std::size_t kMostTracedDisks = 8;
+struct TraceCommand {
+  bool start = false;                                      // else stop
+  std::uint32_t buffer_kib = 1024;                         // of the kernel, for each processor
+  std::uint32_t pause_us = 2000;                           // between two looks at it
+  std::array<std::string_view, kMostTracedDisks> disks{};  // of the text it was parsed from
+  std::size_t disk_count = 0;
+};
+std::optional<TraceCommand> parse_trace(std::string_view arguments);
+
+// What came of it; untrusted on the host.
+struct TraceSums {
+  std::uint64_t events = 0;       // that the kernel gave
+  std::uint64_t kernel_lost = 0;  // that its buffer had no room for
+  std::uint64_t unreadable = 0;   // that had another shape
+  std::uint64_t relay_lost = 0;   // records that the channel had no room for
+
+  bool operator==(const TraceSums&) const = default;
+};
+std::size_t format_sums(const TraceSums& sums, char* out, std::size_t size);
+std::optional<TraceSums> parse_sums(std::string_view text);
 
 // Cuts what arrives into lines.
 class LineBuffer {

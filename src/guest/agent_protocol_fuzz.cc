@@ -37,6 +37,18 @@ void check_load(std::string_view word) {
   }
 }
 
+void check_trace(std::string_view arguments) {
+  const auto command = parse_trace(arguments);
+  if (!command) return;
+  FL_CHECK(command->disk_count <= kMostTracedDisks);
+  FL_CHECK(command->start || command->disk_count == 0);
+  FL_CHECK(command->buffer_kib > 0 && command->pause_us > 0);
+  for (std::size_t i = 0; i < command->disk_count; ++i) {
+    FL_CHECK(!command->disks[i].empty() && command->disks[i].size() < 32);
+    FL_CHECK(command->disks[i].find_first_of("./ ") == std::string_view::npos);
+  }
+}
+
 void check_line(std::string_view line) {
   FL_CHECK(line.size() < kLineBytes);
   FL_CHECK(!line.contains('\n'));
@@ -45,12 +57,18 @@ void check_line(std::string_view line) {
     for (std::string_view word = next_word(rest); !word.empty(); word = next_word(rest)) {
       check_load(word);
     }
+    check_trace(request->arguments);
   }
   if (const auto answer = parse_answer(line)) FL_CHECK(answer->text.size() < line.size());
   if (const auto report = parse_report(line)) {
     char text[kLineBytes];
     const std::size_t size = format_report(*report, text, sizeof text);
     FL_CHECK(size > 0 && parse_report({text, size}) == *report);
+  }
+  if (const auto sums = parse_sums(line)) {
+    char text[kLineBytes];
+    const std::size_t size = format_sums(*sums, text, sizeof text);
+    FL_CHECK(size > 0 && parse_sums({text, size}) == *sums);
   }
 }
 

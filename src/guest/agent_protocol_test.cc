@@ -59,6 +59,43 @@ TEST(AgentProtocol, AReportWithNewKeysIsReadAndWithoutNumbersNot) {
   EXPECT_FALSE(parse_report("up_ms"));
 }
 
+TEST(AgentProtocol, ReadsWhatToTrace) {
+  const auto plain = parse_trace(" start");
+  ASSERT_TRUE(plain);
+  EXPECT_TRUE(plain->start);
+  EXPECT_EQ(plain->disk_count, 0U);
+  const auto full = parse_trace("start disk=vda buffer_kib=64 pause_us=500 disk=dm-0");
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->buffer_kib, 64U);
+  EXPECT_EQ(full->pause_us, 500U);
+  ASSERT_EQ(full->disk_count, 2U);
+  EXPECT_EQ(full->disks[0], "vda");
+  EXPECT_EQ(full->disks[1], "dm-0");
+  const auto stop = parse_trace("stop");
+  ASSERT_TRUE(stop);
+  EXPECT_FALSE(stop->start);
+}
+
+TEST(AgentProtocol, RefusesWhatIsNotToBeTraced) {
+  for (const char* bad :
+       {"", "begin", "Start", "stop disk=vda", "start vda", "start disk=", "start disk=../x",
+        "start disk=Vda", "start disk=/dev/vda", "start buffer_kib=3", "start buffer_kib=65537",
+        "start buffer_kib=64K", "start pause_us=0", "start pause_us=99", "start pause_us=1000001",
+        "start colour=blue", "start disk=a disk=a disk=a disk=a disk=a disk=a disk=a disk=a disk=a",
+        "start disk=abcdefghijklmnopqrstuvwxyzabcdef"}) {
+    EXPECT_FALSE(parse_trace(bad)) << bad;
+  }
+}
+
+TEST(AgentProtocol, SumsOfATraceComeThroughWhole) {
+  rc::check([](std::uint64_t a, std::uint64_t b, std::uint64_t c, std::uint64_t d) {
+    const TraceSums sums{a, b, c, d};
+    char text[kLineBytes];
+    const std::size_t size = format_sums(sums, text, sizeof text);
+    RC_ASSERT(parse_sums({text, size}) == sums);
+  });
+}
+
 std::vector<std::string> lines_of(LineBuffer& buffer, std::string_view bytes) {
   std::vector<std::string> lines;
   while (!bytes.empty()) {

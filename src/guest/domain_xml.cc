@@ -27,13 +27,25 @@ std::string cpu_tuning(const DomainSpec& spec) {
 std::string disk(const DomainSpec& spec) {
   if (spec.disk.empty()) return {};
   return fmt::format(
-      "    <disk type='file' device='disk'>\n"
+      "    <disk type='{}' device='disk'>\n"
       "      <driver name='qemu' type='raw' cache='none' io='native'/>\n"
-      "      <source file='{}'/>\n"
+      "      <source {}='{}'/>\n"
       "      <target dev='vda' bus='virtio'/>\n"
       "      <readonly/><shareable/>\n"
       "    </disk>\n",
+      spec.disk_is_device ? "block" : "file", spec.disk_is_device ? "dev" : "file",
       escape_xml(spec.disk));
+}
+
+// QEMU makes /dev/shm/NAME, as large as the card's memory, and leaves it behind.
+std::string card(const DomainSpec& spec) {
+  if (spec.relay.empty()) return {};
+  return fmt::format(
+      "    <shmem name='{}'>\n"
+      "      <model type='ivshmem-plain'/>\n"
+      "      <size unit='B'>{}</size>\n"
+      "    </shmem>\n",
+      escape_xml(spec.relay), spec.relay_bytes);
 }
 
 std::string devices(const DomainSpec& spec) {
@@ -51,6 +63,7 @@ std::string devices(const DomainSpec& spec) {
       "    </serial>\n",
       escape_xml(spec.agent_socket), kAgentPort, escape_xml(spec.console_log));
   out += disk(spec);
+  out += card(spec);
   out += "    <memballoon model='virtio'>";
   if (spec.stats_period_s != 0) out += fmt::format("<stats period='{}'/>", spec.stats_period_s);
   return out + "</memballoon>\n  </devices>\n";
@@ -105,13 +118,19 @@ std::string unescape_xml(std::string_view text) {
   return out;
 }
 
+std::string relay_file(std::string_view name) {
+  return name.empty() ? std::string() : fmt::format("/dev/shm/{}", name);
+}
+
 std::string mark_xml(const LabMark& mark) {
-  return fmt::format("<fairlead:lab xmlns:fairlead='{}' agent='{}' console='{}'/>", kLabNamespace,
-                     escape_xml(mark.agent_socket), escape_xml(mark.console_log));
+  const std::string relay =
+      mark.relay.empty() ? "" : fmt::format(" relay='{}'", escape_xml(mark.relay));
+  return fmt::format("<fairlead:lab xmlns:fairlead='{}' agent='{}' console='{}'{}/>", kLabNamespace,
+                     escape_xml(mark.agent_socket), escape_xml(mark.console_log), relay);
 }
 
 std::optional<LabMark> parse_mark(std::string_view xml) {
-  LabMark mark{attribute(xml, "agent"), attribute(xml, "console")};
+  LabMark mark{attribute(xml, "agent"), attribute(xml, "console"), attribute(xml, "relay")};
   if (mark.agent_socket.empty()) return std::nullopt;
   return mark;
 }
@@ -131,7 +150,8 @@ std::string domain_xml(const DomainSpec& spec) {
       "  <currentMemory unit='MiB'>{}</currentMemory>\n"
       "  <vcpu placement='static'>{}</vcpu>\n",
       spec.accel == Accel::kKvm ? "kvm" : "qemu", escape_xml(spec.name),
-      mark_xml({spec.agent_socket, spec.console_log}), spec.max_mib, spec.memory_mib, spec.vcpus);
+      mark_xml({spec.agent_socket, spec.console_log, relay_file(spec.relay)}), spec.max_mib,
+      spec.memory_mib, spec.vcpus);
   out += cpu_tuning(spec);
   out += fmt::format(
       "  <os>\n"

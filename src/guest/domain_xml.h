@@ -29,13 +29,23 @@ struct DomainSpec {
   std::string arguments;  // of the kernel, beyond ours
   std::string agent_socket;
   std::string console_log;
-  std::string disk;        // read-only; empty: none
-  std::uint32_t user = 0;  // that QEMU runs as; only where libvirt is privileged
+  std::string disk;               // read-only; empty: none
+  bool disk_is_device = false;    // a block device of the host, not a file
+  std::string relay;              // name of the memory of its ivshmem card; empty: no card
+  std::uint64_t relay_bytes = 0;  // power of two, at least kLeastRelayBytes
+  std::uint32_t user = 0;         // that QEMU runs as; only where libvirt is privileged
   std::uint32_t group = 0;
   bool privileged = true;
 };
 
+// Bounds of the memory of a card.
+inline constexpr std::uint64_t kLeastRelayBytes = 1 << 20;
+inline constexpr std::uint64_t kMostRelayBytes = 1 << 30;
+
 std::string domain_xml(const DomainSpec& spec);
+
+// The file that QEMU makes for a card's memory of that name.
+std::string relay_file(std::string_view name);
 
 // Text as XML content or attribute; control characters, which XML cannot hold, become '?'.
 std::string escape_xml(std::string_view text);
@@ -46,6 +56,7 @@ inline constexpr const char* kLabNamespace = "https://fairlead.dev/lab/1";
 struct LabMark {
   std::string agent_socket;
   std::string console_log;
+  std::string relay;  // file with the memory of its ivshmem card; empty: it has none
 
   bool operator==(const LabMark&) const = default;
 };

@@ -59,6 +59,41 @@ TEST(DomainXml, ASessionHasNoSecurityLabel) {
   EXPECT_FALSE(has(domain_xml(one), "seclabel"));
 }
 
+TEST(DomainXml, ADiskIsAFileOrADeviceOfTheHost) {
+  DomainSpec one = spec();
+  EXPECT_FALSE(has(domain_xml(one), "<disk"));
+  one.disk = "/cache/disk & more";
+  EXPECT_TRUE(has(domain_xml(one), "<disk type='file' device='disk'>"));
+  EXPECT_TRUE(has(domain_xml(one), "<source file='/cache/disk &amp; more'/>"));
+  one.disk = "/dev/loop3";
+  one.disk_is_device = true;
+  EXPECT_TRUE(has(domain_xml(one), "<disk type='block' device='disk'>"));
+  EXPECT_TRUE(has(domain_xml(one), "<source dev='/dev/loop3'/>"));
+}
+
+TEST(DomainXml, ACardHasMemoryOfItsName) {
+  DomainSpec one = spec();
+  EXPECT_FALSE(has(domain_xml(one), "shmem"));
+  EXPECT_FALSE(has(domain_xml(one), "relay="));
+  one.relay = "fairlead-0-aos_1";
+  one.relay_bytes = 4 << 20;
+  const std::string xml = domain_xml(one);
+  EXPECT_TRUE(has(xml, "<shmem name='fairlead-0-aos_1'>"));
+  EXPECT_TRUE(has(xml, "<model type='ivshmem-plain'/>"));
+  EXPECT_TRUE(has(xml, "<size unit='B'>4194304</size>"));
+  EXPECT_TRUE(has(xml, " relay='/dev/shm/fairlead-0-aos_1'/>"));
+}
+
+TEST(LabNames, MemoryOfACardIsNamedByItsLabAndItsGuest) {
+  const std::string one = relay_name("/run/a/lab", "aos_1");
+  EXPECT_TRUE(one.starts_with("fairlead-"));
+  EXPECT_TRUE(one.ends_with("-aos_1"));
+  EXPECT_EQ(one, relay_name("/run/a/lab", "aos_1"));
+  EXPECT_NE(one, relay_name("/run/b/lab", "aos_1"));
+  EXPECT_NE(one, relay_name("/run/a/lab", "aos_2"));
+  EXPECT_EQ(one.find('/'), std::string::npos);
+}
+
 TEST(DomainXml, EscapedTextComesBack) {
   rc::check([](const std::string& text) {
     std::string plain;
@@ -68,9 +103,12 @@ TEST(DomainXml, EscapedTextComesBack) {
 }
 
 TEST(DomainXml, TheMarkIsReadInEitherQuotes) {
-  const LabMark mark{"/run/it's.agent", "/run/<x>.console"};
-  EXPECT_EQ(parse_mark(mark_xml(mark)), mark);
-  EXPECT_EQ(parse_mark("<lab xmlns=\"x\" agent=\"/a\" console=\"/b\"/>"), (LabMark{"/a", "/b"}));
+  for (const char* relay : {"", "/dev/shm/fairlead-1-it's"}) {
+    const LabMark mark{"/run/it's.agent", "/run/<x>.console", relay};
+    EXPECT_EQ(parse_mark(mark_xml(mark)), mark);
+  }
+  EXPECT_EQ(parse_mark("<lab xmlns=\"x\" agent=\"/a\" console=\"/b\"/>"),
+            (LabMark{"/a", "/b", ""}));
   EXPECT_FALSE(parse_mark(""));
   EXPECT_FALSE(parse_mark("<lab/>"));
 }

@@ -2,6 +2,7 @@
 #include "guest/lab.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -142,6 +143,20 @@ base::Status await_balloon(virConnectPtr connection, const LabGuest& guest, std:
 void remove_files(const LabMark& mark) {
   ::unlink(mark.agent_socket.c_str());
   ::unlink(mark.console_log.c_str());
+  if (!mark.relay.empty()) ::unlink(mark.relay.c_str());
+}
+
+bool is_block_device(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
+}
+
+// What somebody else has put there in our name is not to become a guest's memory.
+base::Status check_free(const std::string& file) {
+  struct stat status{};
+  if (file.empty() || ::lstat(file.c_str(), &status) != 0) return {};
+  return base::fail(base::Error(ErrorKind::kExists, file + " is there and is not ours to remove")
+                        .advise("whoever made it has to remove it"));
 }
 
 // Ends a domain and removes its files, if it is ours and its name fits.
@@ -236,6 +251,9 @@ base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
   spec.kernel = image.kernel;
   spec.initramfs = image.initramfs;
   spec.disk = up.disk;
+  spec.disk_is_device = is_block_device(up.disk);
+  if (up.relay_bytes != 0) spec.relay = relay_name(options.folder, spec.name);
+  spec.relay_bytes = up.relay_bytes;
   spec.agent_socket = path(spec.name, "agent");
   spec.console_log = path(spec.name, "console");
   spec.user = ::geteuid();
@@ -246,7 +264,9 @@ base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
     return base::fail(base::Error(ErrorKind::kExists, "there is a domain " + spec.name)
                           .advise("end the lab: fairlead lab down; or take another --name"));
   }
-  remove_files({spec.agent_socket, spec.console_log});
+  const LabMark mark{spec.agent_socket, spec.console_log, relay_file(spec.relay)};
+  remove_files(mark);
+  FL_TRY_STATUS(check_free(mark.relay));
   Domain domain(virDomainCreateXML(connection, domain_xml(spec).c_str(), 0));
   if (!domain) return base::fail(libvirt_error("start " + spec.name));
   return domain;
@@ -332,7 +352,9 @@ base::Result<std::uint32_t> Lab::down(const std::string& prefix) {
     const std::string guest = entry.path().stem().string();
     if (!guest.starts_with(prefix)) continue;
     const Domain alive(virDomainLookupByName(state_->connection, guest.c_str()));
-    if (!alive) ::unlink(entry.path().c_str());
+    if (alive) continue;
+    ::unlink(entry.path().c_str());
+    ::unlink(relay_file(relay_name(state_->options.folder, guest)).c_str());
   }
   return ended.guests;
 }

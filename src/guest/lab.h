@@ -4,6 +4,7 @@
 //
 //     RUNTIME/lab/NAME.agent      socket of the guest's agent
 //     RUNTIME/lab/NAME.console    what its serial console said
+//     /dev/shm/fairlead-…-NAME    memory of the guest's ivshmem card, where it has one
 //
 // All that is known of a lab stands in libvirt: its domains are transient and bear a mark in their
 // metadata.  So a lab outlives this process, and down() finds what a killed one left.  A domain
@@ -43,9 +44,10 @@ struct UpOptions {
   std::uint64_t max_mib = 2048;
   std::vector<std::uint32_t> pins;  // none; one for all; or one for each
   Accel accel = Accel::kTcg;
-  std::string disk;
-  std::int64_t timeout_ns = 0;  // for all to boot
-  int stop_fd = -1;             // readable: give up
+  std::string disk;               // a file or block device that all read; empty: none
+  std::uint64_t relay_bytes = 0;  // of each guest's ivshmem card; 0: none
+  std::int64_t timeout_ns = 0;    // for all to boot
+  int stop_fd = -1;               // readable: give up
 };
 
 using OnStep = std::function<void(std::string_view)>;

@@ -41,4 +41,12 @@ std::optional<std::uint32_t> pin_of(const std::vector<std::uint32_t>& pins, std:
   return pins.size() == 1 ? pins.front() : pins[guest];
 }
 
+std::string relay_name(std::string_view folder, std::string_view guest) {
+  std::uint64_t digest = 0xcbf2'9ce4'8422'2325;  // FNV-1a, 64 bits
+  for (const char c : folder) {
+    digest = (digest ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;
+  }
+  return fmt::format("fairlead-{:016x}-{}", digest, guest);
+}
+
 }  // namespace fairlead::guest

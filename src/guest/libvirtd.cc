@@ -36,7 +36,7 @@ using base::Fd;
 
 constexpr std::int64_t kStartNs = 30 * base::kNanosPerSecond;
 constexpr int kStopMs = 15'000;
-constexpr int kLookAgainMs = 20;
+constexpr int kLookForSocketMs = 20;
 constexpr std::size_t kMostLogBytes = 1 << 20;
 constexpr const char* kSystemSocket = "/run/libvirt/libvirt-sock";
 
@@ -267,7 +267,7 @@ base::Status Libvirtd::start() const {
 base::Status Libvirtd::await_answer(int process) const {
   const std::int64_t end = base::monotonic_ns() + kStartNs;
   while (!connects(uri())) {
-    const bool dead = ended(process, kLookAgainMs);
+    const bool dead = ended(process, kLookForSocketMs);
     if (!dead && base::monotonic_ns() < end) continue;
     if (!dead) send_signal(process, SIGKILL);
     ::unlink((folder_ + "/process").c_str());

@@ -47,34 +47,38 @@ base::Result<std::unique_ptr<RelaySource>> RelaySource::make(SourceKind kind, st
 
 void RelaySource::introduce(TraceFileWriter& file) {
   number_ = file.add_source(kind_, name_, !same_clock_);
+  if (kind_ == SourceKind::kService) {
+    file.device(number_, {abi::kServiceFrontDevice, "clients"});
+    file.device(number_, {abi::kServiceBackDevice, "service"});
+  }
   measure_ns_ = 0;  // what is known belongs into this file, too
 }
 
 base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
-  if (!same_clock_) measure_clock(file);
+  measure_clock(file);
   const bool over = consumer_.ended();
+  FL_TRY(const bool all, read_all(file, kMostPieces));
+  return !(over && all);
+}
+
+// Whether nothing is left; at most so many pieces.
+base::Result<bool> RelaySource::read_all(TraceFileWriter& file, int pieces) {
   relay::StreamPiece piece;
-  for (int i = 0; i < kMostPieces; ++i) {
+  for (int i = 0; i < pieces; ++i) {
     FL_TRY(const relay::Look look, consumer_.read(piece));
-    if (look == relay::Look::kEmpty) return !over;
+    if (look == relay::Look::kEmpty) return true;
+    if (look == relay::Look::kBroken) {
+      write_broken(file, piece.stream);
+      continue;
+    }
     write_down(file, piece);
     consumer_.take();
   }
-  return true;
+  return false;
 }
 
 base::Status RelaySource::finish(TraceFileWriter& file) {
-  if (!same_clock_) {
-    measure_ns_ = 0;
-    measure_clock(file);
-  }
-  for (bool more = true; more;) {
-    relay::StreamPiece piece;
-    FL_TRY(const relay::Look look, consumer_.read(piece));
-    more = look != relay::Look::kEmpty;
-    if (more) write_down(file, piece);
-    consumer_.take();
-  }
+  FL_TRY_STATUS(read_all(file, kMostPieces));
   return consumer_.disconnect();
 }
 
@@ -83,7 +87,7 @@ void RelaySource::measure_clock(TraceFileWriter& file) {
   constexpr int kRounds = 64;
   constexpr std::chrono::milliseconds kPatience(20);
   const std::int64_t now_ns = base::monotonic_ns();
-  if (now_ns < measure_ns_) return;
+  if (same_clock_ || now_ns < measure_ns_) return;
   const auto measured = consumer_.measure_clock(kRounds, kPatience);
   if (!measured) return;  // again at the next poll
   measure_ns_ = now_ns + base::kNanosPerSecond;
@@ -93,6 +97,18 @@ void RelaySource::measure_clock(TraceFileWriter& file) {
                        .half_width_ticks = known.half_width(),
                        .at_stamp = relay::stamp(),
                        .epoch = clock_.epoch()});
+}
+
+// A stream that broke its rules is read no further: nobody knows what is missing of it, and where it
+// ends.
+void RelaySource::write_broken(TraceFileWriter& file, std::uint32_t stream) {
+  file.loss(number_, static_cast<std::uint16_t>(stream),
+            {.records = 1,
+             .bytes = 0,
+             .first_stamp = last_stamps_[stream],
+             .last_stamp = 0,
+             .cause = TraceLossCause::kCorrupt,
+             .reserved = {}});
 }
 
 void RelaySource::write_down(TraceFileWriter& file, const relay::StreamPiece& piece) {

@@ -2,11 +2,13 @@
 #include "trace/report.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/quote.h"
 #include "base/text_table.h"
 #include "base/units.h"
 
@@ -16,7 +18,6 @@ namespace {
 using base::format_ns;
 using base::JsonWriter;
 
-constexpr std::uint32_t kSectorBytes = 512;
 constexpr std::uint32_t kMinorBits = 20;
 
 DeviceReport report_device(DeviceRequests& found) {
@@ -89,8 +90,8 @@ std::string pair_text(const Trace& trace, const PairReport& pair) {
   const Staged& staged = pair.staged;
   const Pairing& pairing = staged.pairing;
   std::string out = fmt::format("{} on {}: {} I/Os in {} requests\n",
-                                device_name(trace, pairing.front_source, pairing.front_device),
-                                device_name(trace, pairing.back_source, pairing.back_device),
+                                device_title(trace, pairing.front_source, pairing.front_device),
+                                device_title(trace, pairing.back_source, pairing.back_device),
                                 staged.chains.size(), staged.front_requests);
   if (!staged.chains.empty()) {
     base::TextTable table({"stage", "mean", "p50", "p99", "max", "share"});
@@ -117,7 +118,7 @@ std::string devices_text(const Trace& trace, const Report& report) {
     const double each = device.requests == 0 ? 0
                                              : static_cast<double>(device.request_bios) /
                                                    static_cast<double>(device.requests);
-    table.add({device_name(trace, found.source, found.device), std::to_string(found.queued),
+    table.add({device_title(trace, found.source, found.device), std::to_string(found.queued),
                std::to_string(found.issued), std::to_string(found.completed),
                std::to_string(found.back_merges + found.front_merges), std::to_string(found.splits),
                std::to_string(device.requests), fmt::format("{:.2f}", each),
@@ -134,8 +135,8 @@ std::string processes_text(const Trace& trace, const Report& report) {
   table.align_left(1);
   for (const DeviceReport& device : report.devices) {
     for (const auto& [pid, process] : device.processes) {
-      table.add({process_name(trace, device.found.source, pid),
-                 device_name(trace, device.found.source, device.found.device),
+      table.add({process_title(trace, device.found.source, pid),
+                 device_title(trace, device.found.source, device.found.device),
                  std::to_string(process.bios), base::format_bytes(process.bytes),
                  ns_text(process.q2c.mean()),
                  format_ns(static_cast<std::int64_t>(process.q2c.ns.quantile(0.99)))});
@@ -172,8 +173,8 @@ void add_pair(JsonWriter& json, const Trace& trace, const PairReport& pair) {
   const Staged& staged = pair.staged;
   const Pairing& pairing = staged.pairing;
   json.begin_object()
-      .member("front", device_name(trace, pairing.front_source, pairing.front_device))
-      .member("back", device_name(trace, pairing.back_source, pairing.back_device))
+      .member("front", device_title(trace, pairing.front_source, pairing.front_device))
+      .member("back", device_title(trace, pairing.back_source, pairing.back_device))
       .member("ios", staged.chains.size())
       .member("requests", staged.front_requests)
       .member("bound_ns", staged.bound_ns)
@@ -190,7 +191,7 @@ void add_pair(JsonWriter& json, const Trace& trace, const PairReport& pair) {
 void add_device(JsonWriter& json, const Trace& trace, const DeviceReport& device) {
   const DeviceRequests& found = device.found;
   json.begin_object()
-      .member("device", device_name(trace, found.source, found.device))
+      .member("device", device_title(trace, found.source, found.device))
       .member("queued", found.queued)
       .member("issued", found.issued)
       .member("completed", found.completed)
@@ -214,7 +215,7 @@ void add_device(JsonWriter& json, const Trace& trace, const DeviceReport& device
   for (const auto& [pid, process] : device.processes) {
     json.begin_object()
         .member("pid", pid)
-        .member("name", process_name(trace, found.source, pid))
+        .member("name", process_title(trace, found.source, pid))
         .member("ios", process.bios)
         .member("bytes", process.bytes);
     add_figures(json, "Q2C", process.q2c);
@@ -247,6 +248,45 @@ Report make_report(const Trace& trace, std::vector<Pairing> pairings) {
   }
   for (DeviceRequests& device : devices) report.devices.push_back(report_device(device));
   return report;
+}
+
+base::Result<Pairing> parse_pairing(const Trace& trace, std::string_view text) {
+  std::set<std::pair<std::uint16_t, std::uint32_t>> devices;
+  for (const Event& event : trace.events) devices.emplace(event.source, event.block.device);
+  std::string known;
+  Pairing pairing;
+  bool front = false;
+  bool back = false;
+  const std::size_t equals = text.find('=');
+  const std::size_t plus = text.rfind('+');
+  const bool offset = plus != std::string_view::npos && equals < plus;
+  const std::string_view behind =
+      equals == std::string_view::npos
+          ? ""
+          : text.substr(equals + 1, offset ? plus - equals - 1 : text.npos);
+  for (const auto& [source, device] : devices) {
+    const std::string title = device_title(trace, source, device);
+    known += (known.empty() ? "" : ", ") + base::quoted(title);
+    if (equals != std::string_view::npos && text.substr(0, equals) == title) {
+      pairing.front_source = source;
+      pairing.front_device = device;
+      front = true;
+    }
+    if (behind == title) {
+      pairing.back_source = source;
+      pairing.back_device = device;
+      back = true;
+    }
+  }
+  if (offset) {
+    FL_TRY(const std::uint64_t sectors,
+           base::parse_unsigned(text.substr(plus + 1), 0, std::uint64_t{1} << 54));
+    pairing.sector_offset = static_cast<std::int64_t>(sectors);
+  }
+  if (front && back) return pairing;
+  return base::fail(base::Error(base::ErrorKind::kInvalid,
+                                "no pair of devices of this trace: " + base::quoted(text))
+                        .advise("FRONT=BACK, each of " + (known.empty() ? "none" : known)));
 }
 
 std::string report_text(const Trace& trace, const Report& report) {
@@ -301,18 +341,15 @@ std::string report_json(const Trace& trace, const Report& report) {
   return line;
 }
 
-std::string device_name(const Trace& trace, std::uint16_t source, std::uint32_t device) {
+std::string device_title(const Trace& trace, std::uint16_t source, std::uint32_t device) {
   const std::string& owner = trace.sources[source].name;
-  if (trace.sources[source].kind == SourceKind::kService) {
-    return (device == abi::kServiceFrontDevice ? "clients of " : "service ") + owner;
-  }
   for (const Device& one : trace.devices) {
     if (one.source == source && one.device == device) return one.name + " of " + owner;
   }
   return fmt::format("{}:{} of {}", device >> kMinorBits, device & ((1U << kMinorBits) - 1), owner);
 }
 
-std::string process_name(const Trace& trace, std::uint16_t source, std::uint32_t pid) {
+std::string process_title(const Trace& trace, std::uint16_t source, std::uint32_t pid) {
   for (const ProcessName& one : trace.names) {
     if (one.source == source && one.pid == pid) return fmt::format("{} ({})", one.name, pid);
   }

@@ -10,9 +10,11 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/histogram.h"
+#include "base/result.h"
 #include "trace/requests.h"
 #include "trace/stages.h"
 #include "trace/trace.h"
@@ -62,12 +64,15 @@ struct Report {
 // `pairings`: empty: those that are natural.
 Report make_report(const Trace& trace, std::vector<Pairing> pairings = {});
 
+// "FRONT=BACK" or "FRONT=BACK+SECTORS", by device_title(); kInvalid names those that there are.
+base::Result<Pairing> parse_pairing(const Trace& trace, std::string_view text);
+
 std::string report_text(const Trace& trace, const Report& report);
 std::string report_json(const Trace& trace, const Report& report);  // one line
 
 // "vda of aos_1", "254:0 of host".
-std::string device_name(const Trace& trace, std::uint16_t source, std::uint32_t device);
-std::string process_name(const Trace& trace, std::uint16_t source, std::uint32_t pid);
+std::string device_title(const Trace& trace, std::uint16_t source, std::uint32_t device);
+std::string process_title(const Trace& trace, std::uint16_t source, std::uint32_t pid);
 const char* name(abi::TraceLossCause cause) noexcept;
 
 }  // namespace fairlead::trace

@@ -11,8 +11,6 @@ namespace {
 
 using abi::BlockAct;
 
-constexpr std::uint32_t kSectorBytes = 512;
-
 std::uint32_t sectors_of(const abi::BlockEvent& event) { return event.bytes / kSectorBytes; }
 
 // Follows one device through its events.
@@ -25,7 +23,10 @@ class Follower {
 
   void take(const Event& event) {
     pass_gaps(event.time_ns);
-    if (event.block.bytes == 0 && event.block.request == 0) return;  // a flush has no sectors
+    // A flush has no sectors, and a split tells where, not how much.
+    if (event.block.bytes == 0 && event.block.request == 0 && event.act() != BlockAct::kSplit) {
+      return;
+    }
     switch (event.act()) {
       case BlockAct::kQueue: return queue(event);
       case BlockAct::kSplit: return split(event);
@@ -211,7 +212,8 @@ class Follower {
     const auto index = static_cast<std::uint32_t>(out_.requests.size());
     issued.request.first_bio = static_cast<std::uint32_t>(out_.bios.size());
     issued.request.bios = static_cast<std::uint32_t>(issued.bios.size());
-    std::ranges::stable_sort(issued.bios, {}, &Bio::sector);
+    std::ranges::sort(issued.bios, {},
+                      [](const Bio& bio) { return std::pair(bio.sector, bio.queue_ns); });
     for (Bio& bio : issued.bios) {
       bio.request = index;
       out_.bios.push_back(bio);
@@ -253,6 +255,7 @@ bool crosses(std::span<const Span> gaps, std::int64_t from_ns, std::int64_t to_n
 
 std::vector<DeviceRequests> find_requests(const Trace& trace) {
   std::vector<std::vector<Span>> all_gaps;
+  all_gaps.reserve(trace.sources.size());
   for (std::size_t i = 0; i < trace.sources.size(); ++i) {
     all_gaps.push_back(gaps(trace, static_cast<std::uint16_t>(i)));
   }
@@ -268,6 +271,7 @@ std::vector<DeviceRequests> find_requests(const Trace& trace) {
     follower->second.take(event);
   }
   std::vector<DeviceRequests> out;
+  out.reserve(followers.size());
   for (auto& [key, follower] : followers) out.push_back(follower.finish());
   return out;
 }

@@ -57,7 +57,8 @@ TEST_F(RequestsTest, MergedBiosShareTheirRequest) {
 }
 
 TEST_F(RequestsTest, ASplitBioIsTwoOfTheSameAge) {
-  disk().read(0, 32).at(100).queue().at(105).split(16);
+  disk().read(0, 32).at(100).queue();
+  disk().read(0, 0).at(105).split(16);  // as the kernel tells it
   disk().read(0, 16).at(110).issue().at(300).complete();
   disk().read(16, 16).at(120).issue().at(400).complete();
   const DeviceRequests found = find();

@@ -180,18 +180,36 @@ TEST_F(StagesTest, AGuestsDiskFindsItsDeviceByItself) {
   EXPECT_EQ(pairings[0].back_device, kLoop);
 }
 
+TEST_F(StagesTest, APairIsGivenByNames) {
+  plant(0, 0);
+  planted_.trace().devices = {{guest_, kVda, "vda"}, {host_, kLoop, "loop0"}};
+  const auto pairing = parse_pairing(planted_.trace(), "vda of aos_1=loop0 of host+2048");
+  ASSERT_TRUE(pairing) << pairing.error().message();
+  EXPECT_EQ(pairing->front_source, guest_);
+  EXPECT_EQ(pairing->back_device, kLoop);
+  EXPECT_EQ(pairing->sector_offset, 2048);
+  EXPECT_EQ(parse_pairing(planted_.trace(), "vda of aos_1=loop0 of host")->sector_offset, 0);
+  for (const char* wrong : {"", "=", "vda of aos_1", "vda of aos_1=", "=loop0 of host",
+                            "vda of aos_1=loop1 of host", "vda of aos_1=loop0 of host+x"}) {
+    EXPECT_FALSE(parse_pairing(planted_.trace(), wrong)) << wrong;
+  }
+}
+
 TEST_F(StagesTest, AServicesDevicesArePaired) {
   PlantedTrace planted;
   const auto service = planted.source(SourceKind::kService, "block");
   planted.of(service, abi::kServiceFrontDevice).read(0, 1).id(1, 3).whole(0, 10, 150);
   planted.of(service, abi::kServiceBackDevice).read(0, 1).id(1, 3).whole(30, 60, 100);
+  planted.trace().devices = {{service, abi::kServiceFrontDevice, "clients"},
+                             {service, abi::kServiceBackDevice, "service"}};
   const Report report = make_report(planted.trace());
   ASSERT_EQ(report.pairs.size(), 1U);
   for (std::size_t i = 0; i < kStages; ++i) {
     EXPECT_EQ(report.pairs[0].stages[i].sum_ns, kPlanted[i]);
   }
   const std::string text = report_text(planted.trace(), report);
-  EXPECT_NE(text.find("clients of block on service block: 1 I/Os in 1 requests"), std::string::npos)
+  EXPECT_NE(text.find("clients of block on service of block: 1 I/Os in 1 requests"),
+            std::string::npos)
       << text;
   EXPECT_NE(text.find("6 events, 0 lost"), std::string::npos) << text;
 }

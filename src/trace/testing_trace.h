@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string>
 
+#include "trace/time_order.h"
 #include "trace/trace.h"
 
 namespace fairlead::trace {
@@ -79,8 +80,8 @@ class PlantedTrace {
 
   // In order of time, as every reader gives it.
   Trace& trace() {
-    std::ranges::stable_sort(trace_.events, {}, &Event::time_ns);
-    std::ranges::stable_sort(trace_.losses, {}, &Loss::last_ns);
+    order_by(trace_.events, &Event::time_ns);
+    order_by(trace_.losses, &Loss::last_ns);
     return trace_;
   }
 

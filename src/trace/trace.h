@@ -17,6 +17,8 @@
 
 namespace fairlead::trace {
 
+inline constexpr std::uint32_t kSectorBytes = 512;
+
 struct Event {
   std::int64_t time_ns = 0;
   std::uint16_t source = 0;  // index in Trace::sources
@@ -34,8 +36,8 @@ struct Event {
 inline constexpr std::int64_t kEarliest = std::numeric_limits<std::int64_t>::min() / 4;
 inline constexpr std::int64_t kLatest = std::numeric_limits<std::int64_t>::max() / 4;
 
-// Events that are missing, and where: from `first_ns` to `last_ns`, which are kEarliest and kLatest
-// where it is not known.
+// Events that are missing, and where: from `first_ns` to `last_ns`; the trace's ends where it is not
+// known.
 struct Loss {
   std::int64_t first_ns = 0;
   std::int64_t last_ns = 0;

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "trace/time_order.h"
 
 namespace fairlead::trace {
 namespace {
@@ -86,9 +87,9 @@ Payload payload_of(const FileRecord& record) {
   return payload;
 }
 
-template <std::size_t n>
-std::string text_of(const char (&text)[n]) {
-  return {text, ::strnlen(text, n)};
+template <std::size_t kSize>
+std::string text_of(const char (&text)[kSize]) {
+  return {text, ::strnlen(text, kSize)};
 }
 
 }  // namespace
@@ -167,6 +168,76 @@ base::Status TraceFileWriter::flush() {
 base::Status TraceFileWriter::end() {
   put(std::uint16_t(Kind::kEnd), 0, 0, 0, EndPayload{events_, lost_, {}});
   return flush();
+}
+
+namespace {
+
+template <std::size_t kSize>
+void put_text(char (&to)[kSize], const std::string& text) {
+  std::ranges::fill(to, '\0');
+  text.copy(to, kSize);
+}
+
+// Times become stamps of a clock that counts nanoseconds and has not yet begun with the trace.
+class Writer {
+ public:
+  Writer(const Trace& trace, TraceFileWriter file) : trace_(trace), file_(std::move(file)) {}
+
+  base::Status write() {
+    for (std::size_t i = 0; i < trace_.sources.size(); ++i) put_source(i);
+    for (const Device& device : trace_.devices) {
+      abi::TraceDevice out{device.device, {}};
+      put_text(out.name, device.name);
+      file_.device(device.source, out);
+    }
+    for (const ProcessName& name : trace_.names) {
+      abi::TraceName out{name.pid, {}, {}};
+      put_text(out.name, name.name);
+      file_.name(name.source, out);
+    }
+    for (const Event& event : trace_.events) {
+      file_.event(event.source, event.stream, stamp(event.time_ns), event.block);
+    }
+    for (const Loss& loss : trace_.losses) {
+      file_.loss(
+          loss.source, loss.stream,
+          {loss.records, loss.bytes, stamp(loss.first_ns), stamp(loss.last_ns), loss.cause, {}});
+    }
+    return trace_.cut ? file_.flush() : file_.end();
+  }
+
+  static constexpr std::uint64_t kBeginning = std::uint64_t{1} << 62;
+  static std::uint64_t stamp(std::int64_t ns) {
+    return kBeginning + static_cast<std::uint64_t>(ns);
+  }
+
+ private:
+  // A clock of its own where its bound or its steps are to be told again.
+  void put_source(std::size_t number) {
+    const Source& source = trace_.sources[number];
+    const bool own = !source.clock_known || source.bound_ns > 0 || !source.steps.empty();
+    const std::uint16_t put = file_.add_source(source.kind, source.name, own);
+    if (!own || !source.clock_known) return;
+    const auto half_width = static_cast<std::uint64_t>(source.bound_ns);
+    std::uint32_t epoch = 0;
+    for (const Span& step : source.steps) {
+      file_.clock(put, {0, half_width, stamp(step.from_ns), epoch++});
+      file_.clock(put, {0, half_width, stamp(step.to_ns), epoch});
+    }
+    if (source.steps.empty()) file_.clock(put, {0, half_width, kBeginning, epoch});
+  }
+
+  const Trace& trace_;
+  TraceFileWriter file_;
+};
+
+}  // namespace
+
+base::Status write_trace(const Trace& trace, const std::string& path) {
+  FL_TRY(auto file, TraceFileWriter::create(path, {.wall_ns = trace.wall_start_ns,
+                                                   .stamp = Writer::kBeginning,
+                                                   .hz = base::kNanosPerSecond}));
+  return Writer(trace, std::move(file)).write();
 }
 
 // ---- reading ----
@@ -320,8 +391,9 @@ class Reader {
     FL_TRY_STATUS(records_.each(
         [&](const FileRecord& record, std::uint64_t number) { return take(record, number); }));
     tell_clocks();
-    std::ranges::stable_sort(trace_.events, {}, &Event::time_ns);
-    std::ranges::stable_sort(trace_.losses, {}, &Loss::last_ns);
+    order_by(trace_.events, &Event::time_ns);
+    bound_losses();
+    order_by(trace_.losses, &Loss::last_ns);
     return std::move(trace_);
   }
 
@@ -425,6 +497,16 @@ class Reader {
     if (ns > kLatest) return kLatest;
     if (ns < kEarliest) return kEarliest;
     return static_cast<std::int64_t>(ns);
+  }
+
+  // Where it is not known when it began or ended, it is as long as the trace.
+  void bound_losses() {
+    const std::int64_t first = trace_.events.empty() ? 0 : trace_.events.front().time_ns;
+    const std::int64_t last = trace_.events.empty() ? 0 : trace_.events.back().time_ns;
+    for (Loss& loss : trace_.losses) {
+      if (loss.first_ns == kEarliest) loss.first_ns = std::min(first, loss.last_ns);
+      if (loss.last_ns == kLatest) loss.last_ns = std::max(last, loss.first_ns);
+    }
   }
 
   void tell_clocks() {

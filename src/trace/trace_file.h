@@ -77,4 +77,7 @@ class TraceFileWriter {
 
 base::Result<Trace> read_trace(const std::string& path);
 
+// As if it had been recorded: of events of one time the order is kept, of losses it is not.
+base::Status write_trace(const Trace& trace, const std::string& path);
+
 }  // namespace fairlead::trace

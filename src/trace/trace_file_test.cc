@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "trace/testing_difference.h"
+#include "trace/testing_planted.h"
 
 namespace fairlead::trace {
 namespace {
@@ -174,6 +176,16 @@ TEST_F(TraceFileTest, WhatNoWriterWritesIsRefused) {
   EXPECT_TRUE(read_trace(path_));
   put("");
   EXPECT_EQ(refused(), ErrorKind::kCorrupt);
+}
+
+TEST_F(TraceFileTest, ATraceThatIsWrittenComesBackEqual) {
+  for (const std::string_view loss : {"none", "middle", "tail", "all"}) {
+    Trace trace = Planter({.requests = 40, .guest = true, .ids = true, .loss = loss}).plant();
+    for (ProcessName& one : trace.names)
+      one.name.resize(std::min<std::size_t>(one.name.size(), 16));
+    ASSERT_TRUE(write_trace(trace, path_));
+    EXPECT_EQ(difference(trace, read()), "") << loss;
+  }
 }
 
 TEST_F(TraceFileTest, AFullDiskIsTold) {

@@ -11,6 +11,7 @@ import sys
 
 SUBCOMMANDS = {"fairlead-service": ["start", "stop", "status"],
                "fairlead-guest": ["build", "headers", "lock"],
+               "fairlead-trace": ["record", "report", "export", "import", "live"],
                "fairlead-monitor": ["vcpu", "memory"],
                "fairlead-lab": ["up", "ls", "load", "console", "down", "libvirtd"]}
 

@@ -51,7 +51,7 @@ class Trace(House):
         self.assertEqual(set(stages), {"U-Q2D", "U-T", "0-Q2D", "0-D2C", "0-T", "Q2C"})
         total = sum(stage["mean_ns"] for name, stage in stages.items() if name != "Q2C")
         self.assertAlmostEqual(total / stages["Q2C"]["mean_ns"], 1, places=6)
-        back = next(one for one in report["devices"] if one["device"] == "service block")
+        back = next(one for one in report["devices"] if one["device"] == "service of block")
         self.assertEqual(back["queued"], requests + 1)  # and the question for the geometry
         self.assertEqual(back["completed"], requests + 1)
         self.assertEqual(back["processes"][0]["name"].split(" ")[0], "client")
@@ -128,7 +128,7 @@ class Trace(House):
         report = self.report()
         self.assertGreater(report["lost"], 0)
         self.assertEqual({loss["cause"] for loss in report["losses"]}, {"no room in the relay"})
-        back = next(one for one in report["devices"] if one["device"] == "service block")
+        back = next(one for one in report["devices"] if one["device"] == "service of block")
         front = next(one for one in report["devices"] if one["device"] == "clients of block")
         self.assertGreater(back["unknown"] + front["unknown"], 0)
         # Whatever was lost, no time is longer than the whole.

@@ -40,7 +40,7 @@ enum class BlockAct : std::uint16_t {
   kComplete = 8,    // C
   kPlug = 9,        // P
   kUnplug = 10,     // U
-  kInsert = 11,     // I  a request enters the scheduler
+  kInsert = 12,     // I  a request enters the scheduler
   kSplit = 13,      // X
   kRemap = 15,      // A
 };

@@ -24,6 +24,7 @@
 
 #include "guest/agent/loads.h"
 #include "guest/agent/system.h"
+#include "guest/agent/tracer.h"
 #include "guest/agent_protocol.h"
 #include "guest/load_shape.h"
 
@@ -47,12 +48,15 @@ class Agent {
   const char* load(std::string_view shapes, char separator);
   void answer(std::uint32_t id, const char* wrong);
   void answer_report(std::uint32_t id);
+  void answer_tracer();
+  const char* trace(std::uint32_t id, std::string_view arguments);
   void send(const char* bytes, std::size_t size);
   void flush();
   void serve_port(int events);
   Report report() const;
 
   Loads loads_;
+  Tracer tracer_;
   LineBuffer lines_;
   char waiting_[4 * kLineBytes] = {};  // answers that could not be sent yet
   std::size_t waiting_bytes_ = 0;
@@ -154,13 +158,33 @@ void Agent::answer_report(std::uint32_t id) {
   send(line, size);
 }
 
+void Agent::answer_tracer() {
+  while (const auto news = tracer_.read()) {
+    char line[kLineBytes];
+    const int size = std::snprintf(
+        line, sizeof line, "%u %s%.*s\n", news->id, news->ok ? "ok" : "error",
+        static_cast<int>(std::min<std::size_t>(news->text.size(), 900)), news->text.data());
+    send(line, static_cast<std::size_t>(size));
+  }
+}
+
+// nullptr: the answer comes later.
+const char* Agent::trace(std::uint32_t id, std::string_view arguments) {
+  const auto command = parse_trace(arguments);
+  if (!command) return "trace start [disk=NAME …] [buffer_kib=N] [pause_us=N], or trace stop";
+  return command->start ? tracer_.start(id, *command) : tracer_.stop(id);
+}
+
 void Agent::obey(std::string_view line) {
   const auto request = parse_request(line);
-  if (!request) return answer(0, "what? ping, load, add, stop, report, poweroff");
+  if (!request) return answer(0, "what? ping, load, add, stop, report, trace, poweroff");
   switch (request->verb) {
     case Verb::kPing: return answer(request->id, nullptr);
     case Verb::kReport: return answer_report(request->id);
     case Verb::kPowerOff: answer(request->id, nullptr); power_off();
+    case Verb::kTrace:
+      if (const char* wrong = trace(request->id, request->arguments)) answer(request->id, wrong);
+      return;
     case Verb::kStop: loads_.stop(); return answer(request->id, nullptr);
     case Verb::kLoad: loads_.stop(); [[fallthrough]];
     case Verb::kAdd: return answer(request->id, load(request->arguments, ' '));
@@ -215,8 +239,9 @@ void Agent::run() {
   next_report_ms_ = boot_ms_ + report_every_ms_;
   while (true) {
     const auto wanted = static_cast<short>(waiting_bytes_ == 0 ? POLLIN : POLLIN | POLLOUT);
-    pollfd files[2] = {{signal_fd, POLLIN, 0}, {host_there_ ? port_ : -1, wanted, 0}};
-    ::poll(files, 2, wait_ms());
+    pollfd files[3] = {
+        {signal_fd, POLLIN, 0}, {host_there_ ? port_ : -1, wanted, 0}, {tracer_.fd(), POLLIN, 0}};
+    ::poll(files, 3, wait_ms());
     if (files[0].revents != 0) {
       signalfd_siginfo info;
       while (::read(signal_fd, &info, sizeof info) > 0) {
@@ -224,6 +249,7 @@ void Agent::run() {
       }
       loads_.reap();
     }
+    if (files[2].revents != 0) answer_tracer();
     if (files[1].revents != 0) serve_port(files[1].revents);
     const std::uint64_t now = uptime_ms();
     if (end_ms_ != 0 && now >= end_ms_) report_on_console(), power_off();

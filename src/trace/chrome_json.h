@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Traces in Chrome's trace event format, JSON: opens in Perfetto's user interface (ui.perfetto.dev)
+// and in chrome://tracing.
+//
+//     process             a source
+//       vda queue           one slice per request from Q to D
+//       vda read            from D to C; write, flush, discard likewise
+//       cpu 0 …             where requests enter and leave a source that are linked to another,
+//                           with an arrow between; where events were lost
+//
+// A request is followed by its id; where there is none, by device and first sector, the first that
+// waits before those behind it.  What waits when events of its source are lost, or when that
+// source's clock jumps, is forgotten: there is no slice that a loss could have made.  What has no
+// end, or no beginning, is counted in otherData.
+//
+// Arrows: from a request's D to its Q in another source, and from a request to the remap that names
+// its device and sector.
+//
+// Times are in µs, as the format wants; a ns is its thousandth.
+//
+// Thread-safety: a pure function.  Ownership: the descriptor is the caller's.
+// Errors: of writing.
+// Source: "Trace Event Format", the Chromium project.
+#pragma once
+
+#include "base/result.h"
+#include "trace/trace.h"
+
+namespace fairlead::trace {
+
+// To a file, a pipe or a terminal, in pieces, beginning with what `fd` has written before.
+base::Status write_chrome_json(const Trace& trace, int fd);
+
+}  // namespace fairlead::trace
