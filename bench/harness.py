@@ -311,7 +311,8 @@ class Bench:
         return {"requests_per_second": sum(job["read"]["iops"] for job in jobs),
                 "cpu_seconds_per_second": percent / 100}
 
-    def peer(self, name, *arguments):
-        """A measuring program of this folder; its JSON."""
-        return json.loads(self.run([self.program(name), *arguments, "--seconds",
-                                    self.options.seconds, "--warm-up", self.options.warm_up]))
+    def peer(self, name, *arguments, at_most=60.0):
+        """A measuring program of this folder, for so many seconds at most; its JSON."""
+        return json.loads(self.run([self.program(name), *arguments,
+                                    "--seconds", min(self.options.seconds, at_most),
+                                    "--warm-up", min(self.options.warm_up, at_most)]))

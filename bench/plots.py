@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SVG plots by gnuplot, of whatever was measured."""
 import os
+import statistics
 import subprocess
 
 from harness import Failed
@@ -20,7 +21,8 @@ def draw(results, folder):
             ("ratio", "Requests/s to fio, median and spread", ratio),
             ("latency", "Times of a one-thread client", latency),
             ("shares", "Shares of clients that want more than there is", shares),
-            ("scaling", "Requests/s over threads and over clients", scaling)):
+            ("scaling", "Requests/s over threads and over clients", scaling),
+            ("reads", "Relay: records of 26 bytes, by how much is read at once", longer_reads)):
         script = make(results)
         if script is None:
             continue
@@ -94,3 +96,14 @@ def scaling(results):
                       for i, name in enumerate(given))
     return (script + "set logscale x 2\nset xlabel 'n'\nset ylabel 'requests/s'\nset yrange [0:]\n"
             f"set key bottom right\nplot {lines}\n")
+
+
+def longer_reads(results):
+    given = results["series"].get("longer_reads")
+    if not given:
+        return None
+    points = [[int(n), statistics.median(rates) / 1e6, min(rates) / 1e6, max(rates) / 1e6]
+              for n, rates in given.items()]
+    return (block("r", points) + "set logscale x 2\nset xlabel 'bytes of a read'\nset yrange [0:]\n"
+            "set ylabel 'million records/s'\nunset key\n"
+            "plot $r using 1:2:3:4 with yerrorlines linewidth 2\n")

@@ -16,6 +16,8 @@ LIMITS = """## Honest limits
 - Each point runs for {seconds:g} s after a warm-up; slow drifts and rare events are not seen.
 - The client counts its own times, as fio does; neither counts the start of its threads.
 - Reads of 512 bytes only: nothing here tells of larger requests or of writes.
+- The relay's rows need a core for each side: where others run, both spin, and the figures are those
+  of the scheduler.
 """
 
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <poll.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstring>
+#include <latch>
 #include <string>
 #include <thread>
 #include <vector>
@@ -212,6 +214,68 @@ TEST(RelayChannel, EachThreadHasAStreamAndTheNextOneTakesItOver) {
   EXPECT_THAT(read_all(*consumer).records, ElementsAre("main", "first", "second", "third"));
   EXPECT_EQ(consumer->sums(0).delivered, 1U);
   EXPECT_EQ(consumer->sums(1).delivered, 3U);
+}
+
+// A thread remembers the stream it wrote to last: not another channel's, nor a dead one's.
+TEST(RelayChannel, AThreadThatWritesToSeveralChannelsMixesNothingUp) {
+  for (int round = 0; round < 3; ++round) {
+    Producer one = open_channel();
+    Producer other = open_channel();
+    auto reads_one = connect_to(one);
+    auto reads_other = connect_to(other);
+    ASSERT_TRUE(reads_one && reads_other);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(write(one, "one"), Written::kDone);
+      EXPECT_EQ(write(other, "other"), Written::kDone);
+      EXPECT_EQ(write(other, "other"), Written::kDone);
+    }
+    EXPECT_EQ(read_all(*reads_one).records, std::vector<std::string>(3, "one"));
+    EXPECT_EQ(read_all(*reads_other).records, std::vector<std::string>(6, "other"));
+  }
+}
+
+// A thread's stream is given back while it ends: what it writes after that is not written there.
+TEST(RelayChannel, AThreadThatWritesWhileItEndsHasNoPartInAStreamThatItGaveBack) {
+  Producer producer = open_channel({.streams = 1});
+  auto consumer = connect_to(producer);
+  ASSERT_TRUE(consumer);
+  pthread_key_t key{};  // after the channel's, so that its destructor comes later
+  const auto write_late = [](void* at) {
+    auto& channel = *static_cast<Producer*>(at);
+    std::latch claimed(1);
+    std::latch over(1);
+    std::thread next([&] {
+      EXPECT_EQ(write(channel, "next"), Written::kDone);
+      claimed.count_down();
+      over.wait();
+    });
+    claimed.wait();
+    EXPECT_EQ(write(channel, "late"), Written::kNoStream);
+    over.count_down();
+    next.join();
+  };
+  ASSERT_EQ(::pthread_key_create(&key, write_late), 0);
+  std::thread([&] {
+    EXPECT_EQ(write(producer, "early"), Written::kDone);
+    ::pthread_setspecific(key, &producer);
+  }).join();
+  ::pthread_key_delete(key);
+  EXPECT_THAT(read_all(*consumer).records, ElementsAre("early", "next"));
+}
+
+TEST(RelayChannel, AConsumerReadsNoMoreThanItAsksFor) {
+  Producer producer = open_channel();
+  auto consumer = connect_to(producer);
+  ASSERT_TRUE(consumer);
+  EXPECT_TRUE(producer.has_room(100));
+  for (const char* text : {"one", "two", "six"}) write(producer, text);
+  StreamPiece piece;
+  for (const char* text : {"one", "two", "six"}) {
+    ASSERT_EQ(*consumer->read(piece, 1), Look::kPiece);
+    EXPECT_THAT(records_of(piece), ElementsAre(text));
+    consumer->take();
+  }
+  EXPECT_EQ(*consumer->read(piece, 1), Look::kEmpty);
 }
 
 TEST(RelayChannel, ThreadsBeyondTheStreamsLoseAndAreCounted) {

@@ -20,7 +20,20 @@ namespace {
 
 using Reader = BasicStreamReader<Production>;
 
+using Time = std::chrono::steady_clock;
+
 constexpr std::chrono::milliseconds kLookEvery(1);
+constexpr std::chrono::milliseconds kLookAtLeastEvery(10);
+constexpr int kSilences = 8;  // a silence lasts on for an eighth of itself: so long nobody looks
+
+// How long after a silence a stream may be left alone: until a burst of a million events of 64
+// bytes a second, more than any source here makes, has filled half of it.
+std::chrono::nanoseconds longest_rest(const abi::RelayShape& shape) {
+  constexpr std::uint64_t kBurstBytesPerUs = 64;
+  const std::uint64_t half = std::uint64_t{shape.sub_buffer_bytes} * shape.sub_buffers / 2;
+  return std::clamp<std::chrono::nanoseconds>(std::chrono::microseconds(half / kBurstBytesPerUs),
+                                              kLookEvery, kLookAtLeastEvery);
+}
 
 }  // namespace
 
@@ -31,7 +44,8 @@ class ConsumerState {
         presence_(std::move(presence)),
         map_(map),
         clock_(map.producer->sync, map.consumer->sync),
-        room_(map.shape.sub_buffer_bytes) {
+        room_(map.shape.sub_buffer_bytes),
+        longest_rest_(longest_rest(map.shape)) {
     auto& side = map_.consumer->side;
     epoch_ = side.epoch.load(std::memory_order_relaxed) + 1;
     side.epoch.store(epoch_, std::memory_order_relaxed);
@@ -47,11 +61,21 @@ class ConsumerState {
     if (connected_) disconnect();
   }
 
-  Look read(StreamPiece& piece) noexcept;
+  Look read(StreamPiece& piece, std::size_t most) noexcept;
   void take() noexcept {
     if (found_ != kNothing) readers_[std::exchange(found_, kNothing)].take();
   }
   bool anything() const noexcept;
+  bool found_anything(Time::time_point now) noexcept {
+    if (!anything()) return false;
+    last_found_ = now;
+    return true;
+  }
+  // Until it is worth to look again.
+  std::chrono::nanoseconds rest(Time::time_point now) const noexcept {
+    return std::clamp<std::chrono::nanoseconds>((now - last_found_) / kSilences, kLookEvery,
+                                                longest_rest_);
+  }
   base::Result<int> poll_fd();
   ProducerLife producer() const noexcept;
   bool producer_has_ended() const noexcept {
@@ -96,6 +120,8 @@ class ConsumerState {
   ChannelMap map_;
   ClockAsker clock_;
   std::vector<std::byte> room_;
+  const std::chrono::nanoseconds longest_rest_;
+  Time::time_point last_found_ = Time::now();  // by wait()
   std::vector<Reader> readers_;
   std::vector<bool> given_up_;
   base::Fd timer_;
@@ -106,13 +132,13 @@ class ConsumerState {
 };
 
 // One sub-buffer at most of each stream in turn: a fast one does not keep the others waiting.
-Look ConsumerState::read(StreamPiece& piece) noexcept {
+Look ConsumerState::read(StreamPiece& piece, std::size_t most) noexcept {
   found_ = kNothing;
   for (std::size_t tried = 0; tried < readers_.size(); ++tried) {
     const std::uint32_t stream = next_;
     next_ = (next_ + 1) % map_.shape.streams;
     if (given_up_[stream]) continue;
-    const Look look = readers_[stream].look(room_, piece);
+    const Look look = readers_[stream].look(room_, piece, most);
     if (look == Look::kEmpty) continue;
     piece.stream = stream;
     if (look == Look::kBroken) {
@@ -173,8 +199,8 @@ base::Result<Consumer> Consumer::connect_in(std::byte* at, std::uint64_t bytes) 
   return Consumer(std::make_unique<ConsumerState>(shm::Segment(), base::Fd(), map));
 }
 
-base::Result<Look> Consumer::read(StreamPiece& piece) {
-  if (state_->connected()) return state_->read(piece);
+base::Result<Look> Consumer::read(StreamPiece& piece, std::size_t most) {
+  if (state_->connected()) return state_->read(piece, most);
   ++state_->wrong_calls;
   return base::fail(ErrorKind::kClosed, "read a relay channel that was disconnected");
 }
@@ -184,13 +210,14 @@ void Consumer::take() noexcept {
 }
 
 bool Consumer::wait(std::chrono::nanoseconds timeout) {
-  const auto end = std::chrono::steady_clock::now() + timeout;
+  auto now = Time::now();
+  const auto end = now + timeout;
   while (state_->connected()) {
-    if (state_->anything()) return true;
+    if (state_->found_anything(now)) return true;
     if (state_->producer_has_ended()) return false;
-    const auto left = end - std::chrono::steady_clock::now();
-    if (left <= std::chrono::nanoseconds(0)) return false;
-    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, kLookEvery));
+    if (now >= end) return false;
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(end - now, state_->rest(now)));
+    now = Time::now();
   }
   return false;
 }

@@ -16,9 +16,10 @@
 // nothing twice.  The producer is not trusted: whatever it writes, this side reads within bounds;
 // a stream whose positions make no sense is given up, and counted.
 //
-// Nobody notifies a consumer: wait() looks once a millisecond, and poll_fd() is for those who have
-// a loop of their own: it becomes readable once a millisecond, and read() that finds nothing makes
-// it unreadable.
+// Nobody notifies a consumer: wait() looks once a millisecond; after a silence of more than 8 ms it
+// rests for an eighth of it, up to 10 ms, and no longer than a burst needs to fill half a stream.
+// poll_fd() is for those who have a loop of their own: it becomes readable once a millisecond, and
+// read() that finds nothing makes it unreadable.
 //
 // Thread-safety: one thread.  Ownership: a mapping and a file description of its own.
 // Errors: connect(): kBusy if a consumer is there, kCorrupt for what is no channel.  read() and
@@ -64,8 +65,9 @@ class Consumer {
   Consumer& operator=(Consumer&& other) noexcept;
   ~Consumer();  // disconnects
 
-  // The next piece of whichever stream has one; the piece's data is valid until the next call.
-  base::Result<Look> read(StreamPiece& piece);
+  // The next piece of whichever stream has one: whole records of `most` bytes together, or one that
+  // is longer; in mode overwrite all there is.  Its data is valid until the next call.
+  base::Result<Look> read(StreamPiece& piece, std::size_t most = kAllThereIs);
   void take() noexcept;  // what read() found
 
   // Until there may be something to read, the producer has ended, or the time is over.

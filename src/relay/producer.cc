@@ -35,6 +35,43 @@ struct Slot {
 
 std::atomic<std::uint32_t> forks{0};  // that led to this process
 
+// The stream that this thread has of the producer it wrote to last: a look here costs less than
+// pthread_getspecific(), which knows all of them.  Producers are told apart by a number that is
+// never given again, as an address may be.
+class LastStream {
+ public:
+  Writer* of(std::uint64_t producer) const noexcept {
+    return producer_ == producer ? writer_ : nullptr;
+  }
+  // A signal handler may come at any point and write, to this producer or another: it finds what
+  // fits together, and changes nothing that is being changed.
+  void set(std::uint64_t producer, Writer* writer) noexcept {
+    if (changing_) return;
+    changing_ = true;
+    fence();
+    producer_ = 0;
+    fence();
+    writer_ = writer;
+    fence();
+    producer_ = producer;
+    fence();
+    changing_ = false;
+  }
+
+ private:
+  static void fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
+  std::uint64_t producer_ = 0;
+  Writer* writer_ = nullptr;
+  bool changing_ = false;
+};
+constinit thread_local LastStream last_stream;
+
+std::uint64_t next_producer() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
 
 class ProducerState {
@@ -58,10 +95,8 @@ class ProducerState {
 
   // Of this thread; nullptr if there is none left.
   Writer* writer() noexcept {
-    auto* slot = static_cast<Slot*>(::pthread_getspecific(key_));
-    if (slot == nullptr) [[unlikely]]
-      slot = claim();
-    return slot == nullptr ? nullptr : &slot->writer;
+    Writer* const last = last_stream.of(number_);
+    return last != nullptr ? last : find_writer();
   }
 
   bool of_this_process() const noexcept { return forks_ == forks.load(std::memory_order_relaxed); }
@@ -89,6 +124,7 @@ class ProducerState {
  private:
   friend class Living;
 
+  Writer* find_writer() noexcept;
   Slot* claim() noexcept;
   void let_go() noexcept {
     segment_.release_descriptor();
@@ -114,6 +150,7 @@ class ProducerState {
   pthread_key_t key_;
   ClockAnswerer clock_;
   std::deque<Slot> slots_;
+  const std::uint64_t number_ = next_producer();
   const std::uint32_t forks_ = forks.load(std::memory_order_relaxed);
   bool closed_ = false;
 };
@@ -138,6 +175,7 @@ class Living {
 
   // A thread's end, by pthread_key_create().
   static void give_back(void* slot) {
+    last_stream.set(0, nullptr);  // what this thread still writes claims anew
     Living& living = all();
     const std::scoped_lock lock(living.mutex_);
     for (const ProducerState* state : living.states_) {
@@ -182,6 +220,14 @@ ProducerState::~ProducerState() {
   ::pthread_key_delete(key_);
 }
 
+[[gnu::noinline]] Writer* ProducerState::find_writer() noexcept {
+  auto* slot = static_cast<Slot*>(::pthread_getspecific(key_));
+  if (slot == nullptr) slot = claim();
+  if (slot == nullptr) return nullptr;
+  last_stream.set(number_, &slot->writer);
+  return &slot->writer;
+}
+
 Slot* ProducerState::claim() noexcept {
   for (Slot& slot : slots_) {
     bool taken = false;
@@ -218,7 +264,8 @@ bool ProducerState::close(std::chrono::nanoseconds drain) {
   return all_read;
 }
 
-Producer::Producer(std::unique_ptr<ProducerState> state) noexcept : state_(std::move(state)) {}
+Producer::Producer(std::unique_ptr<ProducerState> state) noexcept
+    : state_(std::move(state)), consumer_(&state_->map().consumer->side.state) {}
 Producer::Producer(Producer&& other) noexcept = default;
 Producer& Producer::operator=(Producer&& other) noexcept = default;
 Producer::~Producer() = default;
@@ -251,6 +298,12 @@ Written Producer::write(std::uint16_t type, std::uint64_t stamp, const void* pay
   return writer->write(type, stamp, payload, bytes);
 }
 
+bool Producer::has_room(std::size_t bytes) noexcept {
+  if (!state_->of_this_process()) return false;
+  Writer* const writer = state_->writer();
+  return writer != nullptr && writer->has_room(bytes);
+}
+
 base::Result<bool> Producer::close(std::chrono::nanoseconds drain) {
   if (state_->closed()) {
     ++state_->closed_again;
@@ -266,7 +319,6 @@ bool Producer::answer_clock(std::chrono::nanoseconds spin) noexcept {
 int Producer::fd() const noexcept { return state_->fd(); }
 std::uint64_t Producer::bytes() const noexcept { return state_->map().bytes; }
 ChannelId Producer::id() const noexcept { return state_->map().id(); }
-bool Producer::connected() const noexcept { return state_->connected(); }
 std::uint64_t Producer::closed_again() const noexcept { return state_->closed_again; }
 
 }  // namespace fairlead::relay

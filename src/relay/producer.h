@@ -19,6 +19,7 @@
 // the second time.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -51,6 +52,10 @@ class Producer {
   Written write(std::uint16_t type, std::uint64_t stamp, const void* payload,
                 std::size_t bytes) noexcept;
 
+  // Whether write() of so many bytes would find room now, for a thread that can wait: false where
+  // the record would be lost as kFull.  Nothing is counted.
+  bool has_room(std::size_t bytes) noexcept;
+
   // Says that it lives, and answers a consumer that measures this side's clock (clock_sync.h); then
   // spins for as long as `spin` after each answer, as questions come in bursts.  For a producer of
   // another clock than its consumer's, every few milliseconds, from one thread.
@@ -63,13 +68,18 @@ class Producer {
   int fd() const noexcept;  // -1 for open_in(), and after close()
   std::uint64_t bytes() const noexcept;
   ChannelId id() const noexcept;
-  bool connected() const noexcept;
+  // One load: what an event source asks before it makes an event.
+  bool connected() const noexcept {
+    return consumer_->load(std::memory_order_relaxed) ==
+           static_cast<std::uint32_t>(abi::RelayConsumerState::kConnected);
+  }
   std::uint64_t closed_again() const noexcept;  // calls of close() after the first
 
  private:
   explicit Producer(std::unique_ptr<ProducerState> state) noexcept;
 
   std::unique_ptr<ProducerState> state_;
+  const std::atomic<std::uint32_t>* consumer_;  // its state, in what state_ has mapped
 };
 
 }  // namespace fairlead::relay

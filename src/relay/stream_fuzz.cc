@@ -91,6 +91,8 @@ class Script {
     new_reader();
   }
 
+  static constexpr std::size_t kMost[] = {kAllThereIs, 1, 16, 26, 64, 100, 500, 3000};
+
   void hostile_producer() {
     while (!input_.empty()) {
       const std::uint8_t step = input_.byte();
@@ -105,7 +107,7 @@ class Script {
           if (step / 8 % 8 == 1) wild_note();
           if (step / 8 % 8 == 2) endless();
           break;
-        default: look(step / 8 % 4 != 0);
+        default: look(step / 8 % 4 != 0, kMost[step / 32]);
       }
     }
     for (int i = 0; i < 4; ++i) look(true);
@@ -223,11 +225,11 @@ class Script {
     }
   }
 
-  void look(bool take) {
+  void look(bool take, std::size_t most = kAllThereIs) {
     Piece piece;
     accesses = 0;
     const std::uint64_t before = last_commit;
-    const Look look = reader_->look({room_.get(), shape_.sub_buffer_bytes()}, piece);
+    const Look look = reader_->look({room_.get(), shape_.sub_buffer_bytes()}, piece, most);
     FL_CHECK(accesses < 200);
     if (last_commit != before) delivered_ = 0;
     FL_CHECK(!broken_ || look == Look::kBroken);

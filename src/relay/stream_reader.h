@@ -10,6 +10,7 @@
 // Thread-safety: one thread.  Ownership: a view; the segment must outlive it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -45,6 +46,8 @@ struct StreamSums {
   std::uint64_t lost = 0;  // told, of all causes of the producer's
 };
 
+inline constexpr std::size_t kAllThereIs = SIZE_MAX;
+
 // What look() found.
 struct Piece {
   std::span<const std::byte> data;  // whole records with their headers, or whole items
@@ -73,9 +76,9 @@ class BasicStreamReader {
     adopt(first);
   }
 
-  // `room`: sub_buffer_bytes() at least; the piece's data lies in it.  Again without take(): the
-  // same, and what has come since.
-  Look look(std::span<std::byte> room, Piece& piece) noexcept {
+  // `room`: sub_buffer_bytes() at least; the piece's data lies in it.  Of more than `most` bytes
+  // whole records that fit, or the first.  Again without take(): the same, and what has come since.
+  Look look(std::span<std::byte> room, Piece& piece, std::size_t most = kAllThereIs) noexcept {
     // An overwriting producer may be faster than our copy, time and again.
     for (int tries = 0; tries < kTries && !broken_; ++tries) {
       piece = {};
@@ -83,7 +86,7 @@ class BasicStreamReader {
       if (!plausible(commit)) break;
       if (shape_.overwrite && !skip_given_up(commit)) continue;
       if (!before(next_, commit)) return look_for_losses(commit, piece);
-      if (copy(commit, room, piece)) return found(piece, Look::kPiece);
+      if (copy(commit, room, most, piece)) return found(piece, Look::kPiece);
     }
     if (!broken_) return Look::kEmpty;
     return Look::kBroken;
@@ -196,8 +199,9 @@ class BasicStreamReader {
     if (sealed) get(begin + kSeal, to + kSeal, kSealEnd - kSeal);
   }
 
-  // From next_ to the end of what is there of its sub-buffer.  False: look again.
-  bool copy(std::uint64_t commit, std::span<std::byte> room, Piece& piece) noexcept {
+  // From next_ to the end of what is there of its sub-buffer, or `most` of it.  False: look again.
+  bool copy(std::uint64_t commit, std::span<std::byte> room, std::size_t most,
+            Piece& piece) noexcept {
     const std::uint64_t begin = shape_.begin_of(next_);
     const std::uint64_t end = begin + shape_.sub_buffer_bytes();
     const bool fresh = next_ == begin;
@@ -207,18 +211,54 @@ class BasicStreamReader {
     const std::uint64_t from = fresh ? begin + sizeof header : next_;
     const std::uint64_t limit = sealed ? begin + header.content : commit;
     const bool sound = limit >= from && limit <= end;
-    if (sound) get(from, room.data(), limit - from);
+    const std::uint64_t there = limit - from;
+    const std::uint64_t portion = portion_of(there, most);
+    if (sound) get(from, room.data(), portion);
     if (!still_there(begin)) return false;
     if (!sound || (fresh && !begins_well(header, begin, piece.losses))) return give_up(end);
     piece.position = from;
     piece.first = settled() + piece.losses.settled() + 1;
-    piece.data = room.first(limit - from);
+    piece.data = room.first(portion);
+    if (portion != there) return copied_part(from, there, room, fresh, piece) || give_up(end);
     if (!count_records(piece)) return give_up(end);
     found_header_ = fresh;
     after_ = sealed ? end : limit;
     if (piece.records != 0) return true;
     next_ = after_;
     return false;
+  }
+
+  // How much of what is there is copied at once.  While the producer overwrites: all, as it may be
+  // gone the next time.
+  std::uint64_t portion_of(std::uint64_t there, std::size_t most) const noexcept {
+    if (there <= most || shape_.overwrite) [[likely]]
+      return there;
+    if (shape_.item_bytes == 0) return std::min(there, std::max(most, sizeof(abi::RelayRecord)));
+    return most / 2 < item_stride_ ? std::min<std::uint64_t>(there, item_stride_)
+                                   : std::uint64_t{items_in(most)} * item_stride_;
+  }
+  std::uint32_t items_in(std::size_t bytes) const noexcept {
+    return static_cast<std::uint32_t>(bytes) / item_stride_;
+  }
+
+  // A part of what is there was copied: cut at the end of a record, or lengthened to that of the
+  // first.  False: it cannot be read.
+  bool copied_part(std::uint64_t from, std::uint64_t there, std::span<std::byte> room, bool fresh,
+                   Piece& piece) noexcept {
+    if (shape_.item_bytes != 0) {
+      piece.records = piece.data.size() <= item_stride_ ? 1 : items_in(piece.data.size());
+    } else {
+      const std::uint64_t first = first_record(piece.data);
+      if (first > there) return false;
+      if (first > piece.data.size()) {
+        get(from + piece.data.size(), room.data() + piece.data.size(), first - piece.data.size());
+        piece.data = room.first(first);
+      }
+      if (!count_records(piece, true)) return false;
+    }
+    found_header_ = fresh;
+    after_ = from + piece.data.size();
+    return true;
   }
 
   // The rest of the sub-buffer cannot be read; the next header says how many records it was.
@@ -260,28 +300,39 @@ class BasicStreamReader {
     return true;
   }
 
-  // Walks the records of the copy.
-  bool count_records(Piece& piece) const noexcept {
+  // Walks the records of the copy.  `cut`: its end may lie within a record, which is left out.
+  bool count_records(Piece& piece, bool cut = false) const noexcept {
     if (shape_.item_bytes != 0) {
-      const std::uint64_t stride = stride_of(shape_, 0);
-      piece.records = static_cast<std::uint32_t>(piece.data.size() / stride);
-      return piece.data.size() % stride == 0;
+      piece.records = items_in(piece.data.size());
+      return piece.data.size() == std::uint64_t{piece.records} * item_stride_;
     }
     std::uint64_t sequence = piece.first;
     std::size_t at = 0;
     while (at != piece.data.size()) {
-      if (piece.data.size() - at < sizeof(abi::RelayRecord)) return false;
-      abi::RelayRecord record;
-      std::memcpy(&record, piece.data.data() + at, sizeof record);
-      if (record.bytes < sizeof record || round_up_8(record.bytes) > piece.data.size() - at ||
-          record.sequence != static_cast<std::uint16_t>(sequence)) {
-        return false;
+      const std::uint64_t left = piece.data.size() - at;
+      abi::RelayRecord record{};
+      if (left >= sizeof record) std::memcpy(&record, piece.data.data() + at, sizeof record);
+      const bool starts =
+          record.bytes >= sizeof record && record.sequence == static_cast<std::uint16_t>(sequence);
+      const bool fits = left >= sizeof record && round_up_8(record.bytes) <= left;
+      if (!fits && cut && at != 0 && (starts || left < sizeof record)) {
+        piece.data = piece.data.first(at);
+        return true;
       }
+      if (!starts || !fits) return false;
       at += round_up_8(record.bytes);
       ++sequence;
       ++piece.records;
     }
     return true;
+  }
+
+  // What the first record takes; 0 for what is none.
+  static std::uint64_t first_record(std::span<const std::byte> data) noexcept {
+    if (data.size() < sizeof(abi::RelayRecord)) return 0;
+    std::uint32_t bytes;
+    std::memcpy(&bytes, data.data() + offsetof(abi::RelayRecord, bytes), sizeof bytes);
+    return round_up_8(bytes);
   }
 
   // Nothing more to read: what has been lost since?  If `commit` has not moved when the losses were
@@ -349,6 +400,7 @@ class BasicStreamReader {
   }
 
   const StreamShape shape_;
+  const std::uint32_t item_stride_ = static_cast<std::uint32_t>(stride_of(shape_, 0));
   const Memory memory_;
   const typename P::StreamIn& in_;
   typename P::StreamOut& out_;

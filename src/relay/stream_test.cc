@@ -64,6 +64,80 @@ TEST(StreamTest, ItemsLieSideBySide) {
   EXPECT_TRUE(stream.adds_up());
 }
 
+// Whatever is asked for at once: the same records, whole and in order.
+TEST(StreamTest, ReadsOfAnyLengthGiveWholeRecordsOnce) {
+  for (const StreamKind& kind : {StreamKind{}, {false, 26}}) {
+    for (const std::size_t most : {1, 16, 26, 40, 51, 52, 64, 1000, 3000, 10'000}) {
+      TestStream stream({.item_bytes = kind.item_bytes});
+      std::vector<std::string> written;
+      std::vector<std::string> got;
+      for (std::size_t i = 0; i < 600; ++i) {
+        written.emplace_back(kind.item_bytes != 0 ? 26 : i * 37 % 90,
+                             static_cast<char>('a' + i % 26));
+        ASSERT_EQ(stream.write(written.back()), Written::kDone);
+        if (i % 70 != 0) continue;
+        for (std::string& record : stream.read_all(most)) got.push_back(std::move(record));
+      }
+      for (std::string& record : stream.read_all(most)) got.push_back(std::move(record));
+      EXPECT_EQ(got, written) << name_of(kind) << " " << most;
+      EXPECT_TRUE(stream.adds_up());
+    }
+  }
+}
+
+TEST(StreamTest, AReadGivesNoMoreThanWasAskedFor) {
+  TestStream records;
+  TestStream items({.item_bytes = 26});
+  for (int i = 0; i < 20; ++i) {
+    records.write("12345678");  // 24 bytes with its header
+    items.write("abcdefghijklmnopqrstuvwxyz");
+  }
+  Piece piece;
+  ASSERT_EQ(records.look(piece, 100), Look::kPiece);
+  EXPECT_EQ(piece.records, 4u);
+  EXPECT_EQ(piece.data.size(), 96u);
+  ASSERT_EQ(records.look(piece, 1), Look::kPiece);  // the first, if it is longer
+  EXPECT_EQ(piece.records, 1u);
+  records.reader().take();
+  ASSERT_EQ(records.look(piece, 48), Look::kPiece);
+  EXPECT_EQ(piece.first, 2u);
+  ASSERT_EQ(items.look(piece, 100), Look::kPiece);
+  EXPECT_EQ(piece.records, 3u);
+  EXPECT_EQ(piece.data.size(), 78u);
+}
+
+// Behind a record that was read alone the next one is cut short by the limit, and a lie.
+TEST(StreamTest, ARecordLongerThanWhatIsThereIsNotReadForTheAsking) {
+  TestStream stream;
+  stream.write("honest");
+  stream.write("forged");
+  Piece piece;
+  ASSERT_EQ(stream.look(piece, 1), Look::kPiece);
+  stream.reader().take();
+  auto* record = reinterpret_cast<abi::RelayRecord*>(stream.data() + sizeof(abi::RelaySubBuffer) +
+                                                     round_up_8(sizeof(abi::RelayRecord) + 6));
+  record->bytes = 4000;
+  EXPECT_EQ(stream.look(piece, 1), Look::kEmpty);
+  EXPECT_EQ(stream.reader().sums().delivered, 1u);
+}
+
+TEST(StreamTest, AProducerThatWaitsForRoomLosesNothing) {
+  for (const StreamKind& kind : {StreamKind{}, {false, 26}, {true, 0}}) {
+    TestStream stream({.item_bytes = kind.item_bytes, .overwrite = kind.overwrite});
+    const std::string item(26, 'x');
+    std::size_t written = 0;
+    while (stream.writer().has_room(item.size()) && written < 2000) {
+      ASSERT_EQ(stream.write(item), Written::kDone);
+      ++written;
+    }
+    EXPECT_EQ(written == 2000, kind.overwrite) << name_of(kind);
+    if (kind.overwrite) continue;
+    EXPECT_EQ(stream.read_all().size(), written);
+    EXPECT_TRUE(stream.writer().has_room(item.size()));
+    EXPECT_EQ(stream.in().lost_full, 0u);
+  }
+}
+
 TEST(StreamTest, WhenFullWhatIsNewIsLostAndToldWhereItIsMissing) {
   TestStream stream;
   const std::size_t written = stream.fill("kept");

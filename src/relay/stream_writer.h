@@ -67,6 +67,14 @@ class BasicStreamWriter {
     return write(type, P::stamp(), payload, bytes);
   }
 
+  // Whether a write of so many bytes would find room now: for a thread that can wait, the stream's.
+  // Touches shared memory only where the sub-buffer has no room left.
+  bool has_room(std::size_t bytes) noexcept {
+    if (stride_of(shape_, bytes) <= end_ - next_) [[likely]]
+      return true;
+    return shape_.overwrite || free(shape_.begin_of(next_ + shape_.sub_buffer_bytes() - 1));
+  }
+
   // Every write from now on is lost.
   void close() noexcept { closed_.store(true, std::memory_order_relaxed); }
 

@@ -70,14 +70,16 @@ class BasicTestStream {
     return written;
   }
 
-  Look look(Piece& piece) { return reader_->look(room_, piece); }
+  Look look(Piece& piece, std::size_t most = kAllThereIs) {
+    return reader_->look(room_, piece, most);
+  }
 
   // Records, and for losses a line such as "lost: 2 full".
-  std::vector<std::string> read_all() {
+  std::vector<std::string> read_all(std::size_t most = kAllThereIs) {
     std::vector<std::string> all;
     Piece piece;
     for (std::size_t looks = 0; looks < kMost; ++looks) {
-      const Look look = this->look(piece);
+      const Look look = this->look(piece, most);
       if (look == Look::kBroken) all.emplace_back("broken");
       if (look != Look::kPiece && look != Look::kLosses) return all;
       describe(piece.losses, all);
