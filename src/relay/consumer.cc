@@ -24,7 +24,7 @@ using Time = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLookEvery(1);
 constexpr std::chrono::milliseconds kLookAtLeastEvery(10);
-constexpr int kSilences = 8;  // a silence lasts on for an eighth of itself: so long nobody looks
+constexpr int kSilences = 64;  // what ends a silence is seen late by this part of it at most
 
 // How long after a silence a stream may be left alone: until a burst of a million events of 64
 // bytes a second, more than any source here makes, has filled half of it.

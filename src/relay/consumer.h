@@ -16,8 +16,8 @@
 // nothing twice.  The producer is not trusted: whatever it writes, this side reads within bounds;
 // a stream whose positions make no sense is given up, and counted.
 //
-// Nobody notifies a consumer: wait() looks once a millisecond; after a silence of more than 8 ms it
-// rests for an eighth of it, up to 10 ms, and no longer than a burst needs to fill half a stream.
+// Nobody notifies a consumer: wait() looks once a millisecond; after a silence of more than 64 ms
+// it rests for a 64th of it, up to 10 ms, and no longer than a burst needs to fill half a stream.
 // poll_fd() is for those who have a loop of their own: it becomes readable once a millisecond, and
 // read() that finds nothing makes it unreadable.
 //
