@@ -99,6 +99,23 @@ base::Result<base::Fd> make_and_lock_folder(const std::string& path) {
   return lock_folder(path);
 }
 
+// With the folder locked.  Under a name that no channel has, then renamed: what a process that was
+// killed between the two has left, the next one of that name overwrites.
+base::Status write_entry(const std::string& folder, const std::string& name,
+                         const std::string& line) {
+  const std::string draft = folder + "/." + name;
+  const std::string path = folder + "/" + name;
+  const base::Fd file(
+      ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) return base::fail_errno(errno, "create " + draft);
+  auto written = base::write_all(file.get(), line);
+  if (written && ::rename(draft.c_str(), path.c_str()) != 0) {
+    written = base::fail_errno(errno, "rename " + draft);
+  }
+  if (!written) ::unlink(draft.c_str());
+  return written;
+}
+
 base::Error nobody(const std::string& name) {
   return {ErrorKind::kNotFound, "there is no relay channel " + base::quoted(name)};
 }
@@ -146,7 +163,7 @@ base::Result<Announcement> Announcement::make(const daemon::RuntimeDir& folder,
                                                       entry->pid, base::quoted(name)));
   }
   const std::string line = line_of({::getpid(), producer.fd(), producer.bytes(), producer.id()});
-  FL_TRY_STATUS(base::write_file_atomic(path, line, 0600));
+  FL_TRY_STATUS(write_entry(folder_of(folder), name, line));
   return Announcement(path, line);
 }
 
@@ -172,8 +189,9 @@ base::Result<std::vector<std::string>> announced(const daemon::RuntimeDir& folde
   std::vector<std::string> names;
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(folder_of(folder), error)) {
+    const std::string name = file.path().filename();
     const auto entry = read_entry(file.path());
-    if (entry && lives(*entry)) names.push_back(file.path().filename());
+    if (!name.starts_with('.') && entry && lives(*entry)) names.push_back(name);
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     return base::fail_errno(error.value(), "list " + folder_of(folder));

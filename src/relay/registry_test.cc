@@ -107,6 +107,22 @@ TEST_F(RelayRegistryTest, TheNameOfADeadOneIsFree) {
   EXPECT_TRUE(Announcement::make(*folder_, "dead", *producer));
 }
 
+// Killed before it could give the file its name.
+TEST_F(RelayRegistryTest, ADraftThatWasLeftIsNobodysAndGoesWithTheNextOne) {
+  auto producer = Producer::open({});
+  ASSERT_TRUE(producer);
+  {
+    auto announced = Announcement::make(*folder_, "one", *producer);
+    ASSERT_TRUE(announced);
+    std::filesystem::copy_file(file("one"), file(".one"));
+    EXPECT_THAT(*relay::announced(*folder_), ElementsAre("one"));
+  }
+  EXPECT_TRUE(there(".one"));
+  auto announced = Announcement::make(*folder_, "one", *producer);
+  ASSERT_TRUE(announced);
+  EXPECT_FALSE(there(".one"));
+}
+
 TEST_F(RelayRegistryTest, AClosedChannelLeavesItsNameToTheNextOne) {
   auto first = Producer::open({});
   auto old = Announcement::make(*folder_, "name", *first);
