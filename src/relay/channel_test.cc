@@ -400,5 +400,27 @@ TEST(RelayChannel, AForkedChildHasNoPartInIt) {
   EXPECT_EQ(consumer->producer(), ProducerLife::kOpen);
 }
 
+// One clock on both sides: the truth is 0.
+TEST(RelayChannel, AProducerThatAnswersTellsItsClockAndThatItLives) {
+  Producer producer = open_channel();
+  auto consumer = connect_to(producer);
+  ASSERT_TRUE(consumer);
+  EXPECT_EQ(consumer->heartbeat(), 0U);
+  EXPECT_FALSE(consumer->measure_clock(2, milliseconds(2)));  // it answers nobody yet
+  std::atomic<bool> stop{false};
+  std::thread answering([&] {
+    while (!stop) producer.answer_clock(std::chrono::microseconds(200));
+  });
+  const auto measured = consumer->measure_clock(16, milliseconds(5000));
+  stop = true;
+  answering.join();
+  ASSERT_TRUE(measured);
+  EXPECT_LE(measured->low, 0);
+  EXPECT_GE(measured->high, 0);
+  EXPECT_GT(consumer->heartbeat(), 0U);
+  ASSERT_TRUE(consumer->disconnect());
+  EXPECT_FALSE(consumer->measure_clock(2, milliseconds(2)));
+}
+
 }  // namespace
 }  // namespace fairlead::relay

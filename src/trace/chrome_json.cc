@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "trace/block_text.h"
 #include "trace/output_file.h"
+#include "trace/requests.h"
 
 namespace fairlead::trace {
 namespace {
@@ -63,17 +64,12 @@ class ChromeLines {
   bool first_ = true;
 };
 
-// What is waited for: by id, or by place if there is none.
-struct RequestKey {
-  std::uint32_t device = 0;
-  bool by_id = false;
-  std::uint64_t number = 0;  // the id, or the first sector
-  auto operator<=>(const RequestKey&) const = default;
-};
+// What is waited for: a request of a device.
+using DeviceKey = std::pair<std::uint32_t, RequestKey>;
 
-RequestKey key_of_request(const Event& event) {
-  const bool by_id = event.block.request != 0;
-  return {event.block.device, by_id, by_id ? event.block.request : event.block.sector};
+DeviceKey key_of_request(const Event& event) {
+  const abi::BlockEvent& block = event.block;
+  return {block.device, request_key(block.request, block.queue, block.sector)};
 }
 
 std::string_view direction_text(const Event& event) {
@@ -87,12 +83,10 @@ class ChromeWriter {
  public:
   ChromeWriter(const Trace& trace, BufferedOutput& out)
       : trace_(trace), lines_(out), processes_(process_names(trace)), open_(sources()) {
-    for (const Source& source : trace.sources) {
-      auto& steps = steps_.emplace_back();
-      for (const Span& step : source.steps) steps.insert(steps.end(), {step.from_ns, step.to_ns});
+    for (std::size_t i = 0; i < open_.size(); ++i) {
+      gaps_.push_back(gaps(trace, static_cast<std::uint16_t>(i)));
     }
-    steps_.resize(open_.size());
-    for (auto& steps : steps_) std::ranges::sort(steps);
+    passed_.resize(open_.size());
   }
 
   base::Status write() {
@@ -100,7 +94,7 @@ class ChromeWriter {
     auto loss = trace_.losses.begin();
     for (const Event& event : trace_.events) {
       for (; loss != trace_.losses.end() && loss->last_ns <= event.time_ns; ++loss) lose(*loss);
-      step(event);
+      pass_gaps(event);
       take(event);
     }
     for (; loss != trace_.losses.end(); ++loss) lose(*loss);
@@ -116,7 +110,7 @@ class ChromeWriter {
   using Place = std::pair<std::uint32_t, std::uint64_t>;  // device and sector
   // Of one source.
   struct OpenRequests {
-    std::map<RequestKey, Open> by_key;
+    std::map<DeviceKey, Open> by_key;
     std::map<Place, const Event*> begun;  // the last Q or D at a place
   };
 
@@ -168,14 +162,19 @@ class ChromeWriter {
           .member("last_ns", loss.last_ns)
           .end_object();
     });
-    forget(loss.source);
   }
 
-  void step(const Event& event) {
-    auto& steps = steps_[event.source];
-    if (steps.empty() || steps.front() > event.time_ns) return;
-    steps.erase(steps.begin(), std::ranges::upper_bound(steps, event.time_ns));
-    forget(event.source);
+  // What was open when events began to be missing, and when they no longer were.
+  void pass_gaps(const Event& event) {
+    const std::vector<Span>& gaps = gaps_[event.source];
+    std::size_t& passed = passed_[event.source];  // ends of gaps: two of each
+    while (passed < 2 * gaps.size()) {
+      const Span& gap = gaps[passed / 2];
+      const bool over = passed % 2 == 0 ? gap.from_ns <= event.time_ns : gap.to_ns < event.time_ns;
+      if (!over) return;
+      forget(event.source);
+      ++passed;
+    }
   }
 
   void forget(std::uint16_t source) {
@@ -200,12 +199,15 @@ class ChromeWriter {
     }
   }
 
+  // Across devices and sources.
+  static RequestKey id_of(const Event& event) { return key_of_request(event).second; }
+
   OpenRequests& open_of(const Event& event) { return open_[event.source]; }
 
   void queue(const Event& event) {
     open_of(event).by_key[key_of_request(event)].queued.push_back(&event);
     begin(event);
-    const auto from = issued_by_id_.find(event.block.request);
+    const auto from = issued_by_id_.find(id_of(event));
     if (from != issued_by_id_.end() && from->second->source != event.source) {
       put_arrow(*from->second, event);
       issued_by_id_.erase(from);
@@ -222,7 +224,7 @@ class ChromeWriter {
   // It waits again, and nobody says since when.
   void requeue(const Event& event) { drop_last(open_of(event).by_key, event, &Open::issued); }
 
-  static void drop_last(std::map<RequestKey, Open>& requests, const Event& event,
+  static void drop_last(std::map<DeviceKey, Open>& requests, const Event& event,
                         std::deque<const Event*> Open::* list) {
     const auto open = requests.find(key_of_request(event));
     if (open == requests.end() || (open->second.*list).empty()) return;
@@ -230,20 +232,28 @@ class ChromeWriter {
     erase_if_empty(requests, open);
   }
 
-  static void erase_if_empty(std::map<RequestKey, Open>& requests,
-                             std::map<RequestKey, Open>::iterator open) {
+  static void erase_if_empty(std::map<DeviceKey, Open>& requests,
+                             std::map<DeviceKey, Open>::iterator open) {
     if (open->second.queued.empty() && open->second.issued.empty()) requests.erase(open);
   }
 
   void issue(const Event& event) {
-    Open& open = open_of(event).by_key[key_of_request(event)];
-    if (!open.queued.empty()) {
-      put_slice("queue", *open.queued.front(), event);
-      open.queued.pop_front();
+    auto& requests = open_of(event).by_key;
+    const DeviceKey key = key_of_request(event);
+    // All that was merged into it; the oldest at each place.
+    DeviceKey end = key;
+    end.second.number +=
+        std::max<std::uint64_t>(key.second.by_id() ? 1 : event.block.bytes / kSectorBytes, 1);
+    for (auto open = requests.lower_bound(key); open != requests.end() && open->first < end;) {
+      const auto one = open++;
+      if (one->first.second.owner != key.second.owner || one->second.queued.empty()) continue;
+      put_slice("queue", *one->second.queued.front(), event);
+      one->second.queued.pop_front();
+      erase_if_empty(requests, one);
     }
-    open.issued.push_back(&event);
+    requests[key].issued.push_back(&event);
     begin(event);
-    if (event.block.request != 0) issued_by_id_[event.block.request] = &event;
+    if (event.block.request != 0) issued_by_id_[id_of(event)] = &event;
   }
 
   void complete(const Event& event) {
@@ -255,9 +265,8 @@ class ChromeWriter {
       return;
     }
     const Event& issued = *open->second.issued.front();
-    put_slice(direction_text(issued), issued, event);
-    ++slices_;
-    const auto by_id = issued_by_id_.find(event.block.request);
+    ++(put_slice(direction_text(issued), issued, event) ? slices_ : without_end_);
+    const auto by_id = issued_by_id_.find(id_of(event));
     if (by_id != issued_by_id_.end() && by_id->second == &issued) issued_by_id_.erase(by_id);
     open->second.issued.pop_front();
     erase_if_empty(requests, open);
@@ -283,7 +292,9 @@ class ChromeWriter {
 
   // ---- lines ----
 
-  void put_slice(std::string_view what, const Event& from, const Event& to) {
+  // False, and nothing, if events may be missing in between.
+  bool put_slice(std::string_view what, const Event& from, const Event& to) {
+    if (crosses(gaps_[from.source], from.time_ns, to.time_ns)) return false;
     const std::string device = device_name(trace_, from.source, from.block.device);
     const std::string name = fmt::format("{} {}", device, what);
     const std::uint64_t id = ++ids_;
@@ -294,6 +305,7 @@ class ChromeWriter {
     lines_.put("e", name, from.source, from.stream, to.time_ns, [&](base::JsonWriter& json) {
       json.member("cat", "block").member("id", fmt::format("{:#x}", id));
     });
+    return true;
   }
 
   // Ids are text: as numbers they would lose digits.
@@ -347,9 +359,10 @@ class ChromeWriter {
   const Trace& trace_;
   ChromeLines lines_;
   std::map<std::pair<std::uint16_t, std::uint32_t>, std::string> processes_;
-  std::vector<OpenRequests> open_;                      // by source
-  std::vector<std::vector<std::int64_t>> steps_;        // by source: those to come
-  std::map<std::uint64_t, const Event*> issued_by_id_;  // and in no other source queued yet
+  std::vector<OpenRequests> open_;                   // by source
+  std::vector<std::vector<Span>> gaps_;              // by source
+  std::vector<std::size_t> passed_;                  // of their ends
+  std::map<RequestKey, const Event*> issued_by_id_;  // and in no other source queued yet
   std::uint64_t ids_ = 0;
   std::uint64_t slices_ = 0;
   std::uint64_t arrows_ = 0;

@@ -9,10 +9,10 @@
 //       cpu 0 …             where requests enter and leave a source that are linked to another,
 //                           with an arrow between; where events were lost
 //
-// A request is followed by its id; where there is none, by device and first sector, the first that
-// waits before those behind it.  What waits when events of its source are lost, or when that
-// source's clock jumps, is forgotten: there is no slice that a loss could have made.  What has no
-// end, or no beginning, is counted in otherData.
+// A request is followed by its id (requests.h, RequestKey); where there is none, by device and
+// sector, the first that waits before those behind it.  What waits when events of its source are
+// lost, or when that source's clock jumps, is forgotten, and no slice touches such a gap: there is
+// none that a loss could have made.  What has no end, or no beginning, is counted in otherData.
 //
 // Arrows: from a request's D to its Q in another source, and from a request to the remap that names
 // its device and sector.

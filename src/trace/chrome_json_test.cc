@@ -126,11 +126,12 @@ TEST(ChromeJson, NoSliceLeadsAcrossAJumpOfTheClock) {
 class HostTrace {
  public:
   HostTrace() { trace_.sources.push_back({SourceKind::kHost, "host", 0, true, {}}); }
-  void add(std::int64_t time_ns, abi::BlockAct act, std::uint64_t sector = 0) {
+  void add(std::int64_t time_ns, abi::BlockAct act, std::uint64_t sector = 0,
+           std::uint32_t bytes = 512) {
     Event event;
     event.time_ns = time_ns;
     event.block.action = std::uint32_t(act) | 0x10000;
-    event.block.bytes = 512;
+    event.block.bytes = bytes;
     event.block.sector = sector;
     trace_.events.push_back(event);
   }
@@ -173,6 +174,49 @@ TEST(ChromeJson, RequestsOfTwoPlacesEndInAnyOrder) {
   const auto slices = trace.slices();
   EXPECT_EQ(slices.at("0,0 queue"), (std::vector<std::int64_t>{9, 20}));
   EXPECT_EQ(slices.at("0,0 read"), (std::vector<std::int64_t>{10, 90}));
+}
+
+TEST(ChromeJson, WhatWasMergedInFrontWaitsNoLongerThanItsRequest) {
+  HostTrace trace;
+  using enum abi::BlockAct;
+  trace.add(0, kQueue, 1);
+  trace.add(10, kQueue, 0);
+  trace.add(11, kFrontMerge, 0);
+  trace.add(20, kIssue, 0, 1024);
+  trace.add(30, kComplete, 0, 1024);
+  trace.add(500, kQueue, 1);
+  trace.add(510, kIssue, 1);
+  trace.add(520, kComplete, 1);
+  const auto slices = trace.slices();
+  EXPECT_EQ(slices.at("0,0 queue"), (std::vector<std::int64_t>{20, 10}));
+  EXPECT_EQ(slices.at("0,0 read"), (std::vector<std::int64_t>{10, 10}));
+}
+
+TEST(ChromeJson, TwoClientsWithOneIdAreTwo) {
+  Trace trace;
+  trace.sources.push_back({SourceKind::kService, "block", 0, true, {}});
+  const auto add = [&](std::int64_t time_ns, abi::BlockAct act, std::uint16_t queue) {
+    Event event;
+    event.time_ns = time_ns;
+    event.block.action = std::uint32_t(act) | 0x10000;
+    event.block.request = 7;
+    event.block.queue = queue;
+    trace.events.push_back(event);
+  };
+  using enum abi::BlockAct;
+  add(0, kIssue, 1);
+  add(100, kIssue, 2);
+  add(110, kComplete, 2);
+  add(300, kComplete, 1);
+  EXPECT_EQ(slices_of(chrome_json(trace)).at("0,0 read"), (std::vector<std::int64_t>{10, 300}));
+}
+
+TEST(ChromeJson, NoSliceLiesWithinAGap) {
+  Trace trace = Planter({1, false, true, "none"}).plant();
+  trace.losses.push_back({0, 90'000'000, 3, 0, 0, 1, abi::TraceLossCause::kFull});
+  const Json json = chrome_json(trace);
+  EXPECT_TRUE(slices_of(json).empty());
+  EXPECT_EQ(json["otherData"]["requests"], 0);
 }
 
 TEST(ChromeJson, NamesAreEscapedAndOfEveryone) {

@@ -11,6 +11,7 @@
 #include "base/quote.h"
 #include "base/text_table.h"
 #include "base/units.h"
+#include "trace/block_text.h"
 
 namespace fairlead::trace {
 namespace {
@@ -18,9 +19,14 @@ namespace {
 using base::format_ns;
 using base::JsonWriter;
 
-constexpr std::uint32_t kMinorBits = 20;
+using ProcessNames = std::map<std::pair<std::uint16_t, std::uint32_t>, std::string>;
 
-DeviceReport report_device(DeviceRequests& found) {
+std::string process_title(const ProcessNames& names, std::uint16_t source, std::uint32_t pid) {
+  const auto known = names.find({source, pid});
+  return known == names.end() ? std::to_string(pid) : fmt::format("{} ({})", known->second, pid);
+}
+
+DeviceReport report_device(DeviceRequests& found, const ProcessNames& names) {
   DeviceReport report;
   for (const Request& request : found.requests) {
     const std::uint64_t bytes = std::uint64_t{request.sectors} * kSectorBytes;
@@ -36,6 +42,9 @@ DeviceReport report_device(DeviceRequests& found) {
     ++process.bios;
     process.bytes += std::uint64_t{bio.sectors} * kSectorBytes;
     process.q2c.add(q2c);
+  }
+  for (auto& [pid, process] : report.processes) {
+    process.title = process_title(names, found.source, pid);
   }
   report.requests = found.requests.size();
   report.request_bios = found.bios.size();
@@ -135,8 +144,7 @@ std::string processes_text(const Trace& trace, const Report& report) {
   table.align_left(1);
   for (const DeviceReport& device : report.devices) {
     for (const auto& [pid, process] : device.processes) {
-      table.add({process_title(trace, device.found.source, pid),
-                 device_title(trace, device.found.source, device.found.device),
+      table.add({process.title, device_title(trace, device.found.source, device.found.device),
                  std::to_string(process.bios), base::format_bytes(process.bytes),
                  ns_text(process.q2c.mean()),
                  format_ns(static_cast<std::int64_t>(process.q2c.ns.quantile(0.99)))});
@@ -150,7 +158,7 @@ std::string losses_text(const Trace& trace) {
   for (const Loss& loss : trace.losses) causes[loss.cause] += loss.records;
   std::string why;
   for (const auto& [cause, records] : causes) {
-    why += fmt::format("{}{} {}", why.empty() ? ": " : ", ", records, name(cause));
+    why += fmt::format("{}{} {}", why.empty() ? ": " : ", ", records, explain(cause));
   }
   return fmt::format("{} events, {} lost{}{}\n", trace.events.size(), trace.lost(), why,
                      trace.cut ? "; the recording was cut off" : "");
@@ -215,7 +223,7 @@ void add_device(JsonWriter& json, const Trace& trace, const DeviceReport& device
   for (const auto& [pid, process] : device.processes) {
     json.begin_object()
         .member("pid", pid)
-        .member("name", process_title(trace, found.source, pid))
+        .member("name", process.title)
         .member("ios", process.bios)
         .member("bytes", process.bytes);
     add_figures(json, "Q2C", process.q2c);
@@ -246,7 +254,8 @@ Report make_report(const Trace& trace, std::vector<Pairing> pairings) {
     if (front == nullptr || back == nullptr) continue;
     report.pairs.push_back(report_pair(stage(trace, *front, *back, pairing)));
   }
-  for (DeviceRequests& device : devices) report.devices.push_back(report_device(device));
+  const ProcessNames names = process_names(trace);
+  for (DeviceRequests& device : devices) report.devices.push_back(report_device(device, names));
   return report;
 }
 
@@ -296,12 +305,12 @@ std::string report_text(const Trace& trace, const Report& report) {
   out += processes_text(trace, report);
   for (const Source& source : trace.sources) {
     if (!source.clock_known) {
-      out +=
-          "the clock of " + source.name + " was never measured: its times stand for themselves\n";
+      out += "the clock of " + base::printable(source.name) +
+             " was never measured: its times stand for themselves\n";
     }
     if (!source.steps.empty()) {
       out += fmt::format("the clock of {} stepped {} times; nothing is paired across\n",
-                         source.name, source.steps.size());
+                         base::printable(source.name), source.steps.size());
     }
   }
   return out + losses_text(trace);
@@ -317,8 +326,8 @@ std::string report_json(const Trace& trace, const Report& report) {
   json.key("losses").begin_array();
   for (const Loss& loss : trace.losses) {
     json.begin_object()
-        .member("source", trace.sources[loss.source].name)
-        .member("cause", name(loss.cause))
+        .member("source", source_name(trace, loss.source))
+        .member("cause", cause_text(loss.cause))
         .member("records", loss.records)
         .member("first_ns", loss.first_ns)
         .member("last_ns", loss.last_ns)
@@ -342,21 +351,10 @@ std::string report_json(const Trace& trace, const Report& report) {
 }
 
 std::string device_title(const Trace& trace, std::uint16_t source, std::uint32_t device) {
-  const std::string& owner = trace.sources[source].name;
-  for (const Device& one : trace.devices) {
-    if (one.source == source && one.device == device) return one.name + " of " + owner;
-  }
-  return fmt::format("{}:{} of {}", device >> kMinorBits, device & ((1U << kMinorBits) - 1), owner);
+  return device_name(trace, source, device) + " of " + source_name(trace, source);
 }
 
-std::string process_title(const Trace& trace, std::uint16_t source, std::uint32_t pid) {
-  for (const ProcessName& one : trace.names) {
-    if (one.source == source && one.pid == pid) return fmt::format("{} ({})", one.name, pid);
-  }
-  return std::to_string(pid);
-}
-
-const char* name(abi::TraceLossCause cause) noexcept {
+const char* explain(abi::TraceLossCause cause) noexcept {
   switch (cause) {
     case abi::TraceLossCause::kFull: return "no room in the relay";
     case abi::TraceLossCause::kBig: return "too long for the relay";

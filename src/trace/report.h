@@ -39,6 +39,7 @@ struct PairReport {
 };
 
 struct ProcessFigures {
+  std::string title;  // "dd (812)"
   std::uint64_t bios = 0;
   std::uint64_t bytes = 0;
   StageFigures q2c;
@@ -70,9 +71,8 @@ base::Result<Pairing> parse_pairing(const Trace& trace, std::string_view text);
 std::string report_text(const Trace& trace, const Report& report);
 std::string report_json(const Trace& trace, const Report& report);  // one line
 
-// "vda of aos_1", "254:0 of host".
+// "vda of aos_1", "254,0 of host": what a pair of devices is given by.
 std::string device_title(const Trace& trace, std::uint16_t source, std::uint32_t device);
-std::string process_title(const Trace& trace, std::uint16_t source, std::uint32_t pid);
-const char* name(abi::TraceLossCause cause) noexcept;
+const char* explain(abi::TraceLossCause cause) noexcept;  // for people; a word: cause_text()
 
 }  // namespace fairlead::trace

@@ -2,8 +2,8 @@
 #include "trace/requests.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
-#include <unordered_map>
 #include <utility>
 
 namespace fairlead::trace {
@@ -47,8 +47,7 @@ class Follower {
   }
 
  private:
-  // By id where there is one, else by sector; several of one key: the oldest first.
-  using Key = std::pair<std::uint64_t, std::uint64_t>;
+  using Key = RequestKey;  // several of one: the oldest first
   struct Issued {
     std::int64_t opened_ns;  // when its oldest bio, or it, came
     Request request;
@@ -56,13 +55,11 @@ class Follower {
     std::uint32_t left;  // sectors not yet back
   };
 
-  static Key key_of(const abi::BlockEvent& block) {
-    if (block.request != 0) return {block.request, std::uint64_t{block.queue} + 1};
-    return {block.sector, 0};
-  }
   static Key key_of(const Request& request, std::uint64_t sector) {
-    if (request.id != 0) return {request.id, std::uint64_t{request.queue} + 1};
-    return {sector, 0};
+    return request_key(request.id, request.queue, sector);
+  }
+  static Key key_of(const abi::BlockEvent& block) {
+    return request_key(block.request, block.queue, block.sector);
   }
 
   // find() may give any of several.
@@ -70,6 +67,12 @@ class Follower {
   static auto oldest(Map& map, const Key& key) {
     const auto found = map.lower_bound(key);
     return found != map.end() && found->first == key ? found : map.end();
+  }
+
+  template <typename Map>
+  static auto newest(Map& map, const Key& key) {
+    const auto [from, to] = map.equal_range(key);
+    return from == to ? map.end() : std::prev(to);
   }
 
   // What was open when events began to be missing is not to be trusted from then on; what opens
@@ -93,7 +96,6 @@ class Follower {
                                               .sector = event.block.sector,
                                               .sectors = sectors,
                                               .pid = event.block.pid});
-    widest_ = std::max(widest_, sectors);
   }
 
   // The bio that holds `aux` goes on as two; no other Q comes for the second.
@@ -131,30 +133,40 @@ class Follower {
     issued_.emplace(key_of(block), std::move(issued));
   }
 
-  // Those within the request's span, or of its id.
+  // Those within the request's span, each sector once: of several that begin at one the oldest, the
+  // others wait for requests of their own.  Or that of its id.
   void collect_bios(const abi::BlockEvent& block, Issued& issued) {
+    if (block.request != 0) {
+      const auto bio = oldest(waiting_, key_of(block));
+      if (bio != waiting_.end()) take_bio(bio, issued);
+      return;
+    }
     const std::uint64_t end = block.sector + sectors_of(block);
-    const bool by_id = block.request != 0;
-    const std::uint64_t from = block.sector > widest_ ? block.sector - widest_ : 0;
-    auto bio = waiting_.lower_bound(by_id ? key_of(block) : Key{from, 0});
-    while (bio != waiting_.end() &&
-           (by_id ? bio->first == key_of(block) : bio->first.first < end)) {
-      const bool inside = by_id || (bio->first.second == 0 && bio->second.sector >= block.sector &&
-                                    bio->second.sector + bio->second.sectors <= end);
-      if (!inside) {
+    std::uint64_t next = block.sector;
+    for (auto bio = waiting_.lower_bound(Key{next, 0});
+         bio != waiting_.end() && bio->first.number < end;) {
+      const std::uint64_t behind = bio->second.sector + bio->second.sectors;
+      const bool fits = !bio->first.by_id() && bio->second.sector >= next && behind <= end;
+      if (!fits) {
         ++bio;
         continue;
       }
-      issued.opened_ns = std::min(issued.opened_ns, bio->second.queue_ns);
-      issued.bios.push_back(bio->second);
-      bio = waiting_.erase(bio);
+      bio = take_bio(bio, issued);
+      next = behind;
     }
+  }
+
+  std::multimap<Key, Bio>::iterator take_bio(std::multimap<Key, Bio>::iterator bio,
+                                             Issued& issued) {
+    issued.opened_ns = std::min(issued.opened_ns, bio->second.queue_ns);
+    issued.bios.push_back(bio->second);
+    return waiting_.erase(bio);
   }
 
   // It waits again, and will be issued anew.
   void requeue(const Event& event) {
     ++out_.requeues;
-    const auto issued = oldest(issued_, key_of(event.block));
+    const auto issued = newest(issued_, key_of(event.block));
     if (issued == issued_.end()) return;
     for (const Bio& bio : issued->second.bios) {
       waiting_.emplace(key_of(issued->second.request, bio.sector), bio);
@@ -226,13 +238,18 @@ class Follower {
   DeviceRequests out_;
   std::multimap<Key, Bio> waiting_;
   std::multimap<Key, Issued> issued_;
-  std::uint32_t widest_ = 0;  // bio so far, in sectors
 };
 
 }  // namespace
 
+RequestKey request_key(std::uint64_t id, std::uint16_t queue, std::uint64_t sector) noexcept {
+  if (id != 0) return {id, std::uint32_t{queue} + 1};
+  return {sector, 0};
+}
+
 std::vector<Span> gaps(const Trace& trace, std::uint16_t source) {
-  std::vector<Span> spans = trace.sources[source].steps;
+  std::vector<Span> spans;
+  if (source < trace.sources.size()) spans = trace.sources[source].steps;
   for (const Loss& loss : trace.losses) {
     if (loss.source == source) spans.push_back({loss.first_ns, loss.last_ns});
   }

@@ -11,6 +11,7 @@
 // Source: the kernel's block layer events, linux/blktrace_api.h.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,6 +22,18 @@ namespace fairlead::trace {
 
 inline constexpr std::int64_t kNever = kEarliest;
 inline constexpr std::uint32_t kNoRequest = 0xffff'ffff;
+
+// By what an event finds the request that it belongs to, on its device: by id and queue where there
+// is an id, else by sector.
+struct RequestKey {
+  std::uint64_t number = 0;
+  std::uint32_t owner = 0;  // the queue + 1; 0: `number` is a sector
+
+  bool by_id() const noexcept { return owner != 0; }
+  auto operator<=>(const RequestKey&) const = default;
+};
+
+RequestKey request_key(std::uint64_t id, std::uint16_t queue, std::uint64_t sector) noexcept;
 
 struct Bio {
   std::int64_t queue_ns = kNever;

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "trace/testing_trace.h"
+#include "trace/testing_builder.h"
 
 namespace fairlead::trace {
 namespace {
@@ -12,14 +12,14 @@ constexpr std::uint32_t kDisk = 7 << 20;
 
 class RequestsTest : public ::testing::Test {
  protected:
-  PlantedTrace& disk() { return planted_.of(host_, kDisk); }
+  TraceBuilder& disk() { return planted_.of(host_, kDisk); }
   DeviceRequests find() {
     auto found = find_requests(planted_.trace());
     EXPECT_EQ(found.size(), 1U);
     return found.empty() ? DeviceRequests{} : std::move(found.front());
   }
 
-  PlantedTrace planted_;
+  TraceBuilder planted_;
   const std::uint16_t host_ = planted_.source(SourceKind::kHost, "host");
 };
 
@@ -101,6 +101,27 @@ TEST_F(RequestsTest, OfTwoOnOneSectorTheOlderComesBackFirst) {
   EXPECT_EQ(found.requests[1].issue_ns, 120);
 }
 
+TEST_F(RequestsTest, OfTwoQueuedForOneSectorEachRequestHasOne) {
+  disk().read(0, 8).at(100).queue().at(105).queue().at(110).issue().at(120).issue();
+  disk().at(300).complete().at(400).complete();
+  const DeviceRequests found = find();
+  ASSERT_EQ(found.requests.size(), 2U);
+  EXPECT_EQ(found.requests[0].bios, 1U);
+  EXPECT_EQ(found.requests[1].bios, 1U);
+  EXPECT_EQ(found.bios[0].queue_ns, 100);
+  EXPECT_EQ(found.bios[1].queue_ns, 105);
+}
+
+TEST_F(RequestsTest, OfTwoIssuedTheYoungerIsRequeued) {
+  disk().read(0, 8).at(100).queue().at(105).queue().at(110).issue().at(120).issue();
+  disk().at(130).requeue().at(150).issue().at(300).complete().at(400).complete();
+  const DeviceRequests found = find();
+  ASSERT_EQ(found.requests.size(), 2U);
+  EXPECT_EQ(found.requests[0].issue_ns, 110);
+  EXPECT_EQ(found.requests[1].issue_ns, 150);
+  EXPECT_EQ(found.bios[1].queue_ns, 105);
+}
+
 TEST_F(RequestsTest, ALostIssueBetweenTwoOfOneSectorGivesNoLatency) {
   disk().read(0, 8).whole(100, 110, 200);
   disk().at(1000).queue().at(1010).issue();  // its C is lost, and the next one's Q and D
@@ -175,7 +196,7 @@ TEST_F(RequestsTest, AFlushWithoutSectorsDisturbsNobody) {
 }
 
 TEST(Gaps, AreMergedAndInOrder) {
-  PlantedTrace planted;
+  TraceBuilder planted;
   const std::uint16_t host = planted.source(SourceKind::kHost, "host");
   planted.lose(host, 50, 60, 1);
   planted.lose(host, 10, 20, 1);

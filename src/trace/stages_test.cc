@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "trace/report.h"
-#include "trace/testing_trace.h"
+#include "trace/testing_builder.h"
 
 namespace fairlead::trace {
 namespace {
@@ -17,8 +17,8 @@ constexpr std::uint32_t kLoop = 7 << 20;
 
 class StagesTest : public ::testing::Test {
  protected:
-  PlantedTrace& front() { return planted_.of(guest_, kVda); }
-  PlantedTrace& back() { return planted_.of(host_, kLoop); }
+  TraceBuilder& front() { return planted_.of(guest_, kVda); }
+  TraceBuilder& back() { return planted_.of(host_, kLoop); }
 
   // Of one I/O that begins at `start`: 10, 20, 30, 40 and 50 ns.
   void plant(std::int64_t start, std::uint64_t sector) {
@@ -33,7 +33,7 @@ class StagesTest : public ::testing::Test {
     return stage(planted_.trace(), devices[0], devices[1], {guest_, kVda, host_, kLoop, offset_});
   }
 
-  PlantedTrace planted_;
+  TraceBuilder planted_;
   const std::uint16_t guest_ = planted_.source(SourceKind::kGuest, "aos_1");
   const std::uint16_t host_ = planted_.source(SourceKind::kHost, "host");
   std::int64_t offset_ = 0;
@@ -140,7 +140,7 @@ TEST_F(StagesTest, OfARingTheIdTells) {
 // Random interleavings of many I/Os, with merges and overlaps in time: whatever is said is true.
 TEST_F(StagesTest, HoldInRandomWorlds) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-    PlantedTrace world;
+    TraceBuilder world;
     const auto guest = world.source(SourceKind::kGuest, "g");
     const auto host = world.source(SourceKind::kHost, "h");
     base::Random random(seed);
@@ -196,7 +196,7 @@ TEST_F(StagesTest, APairIsGivenByNames) {
 }
 
 TEST_F(StagesTest, AServicesDevicesArePaired) {
-  PlantedTrace planted;
+  TraceBuilder planted;
   const auto service = planted.source(SourceKind::kService, "block");
   planted.of(service, abi::kServiceFrontDevice).read(0, 1).id(1, 3).whole(0, 10, 150);
   planted.of(service, abi::kServiceBackDevice).read(0, 1).id(1, 3).whole(30, 60, 100);

@@ -21,8 +21,6 @@
 
 namespace fairlead::trace {
 
-inline constexpr std::uint64_t kTraceFileMagic = 0x3145'4341'5254'4c46;  // "FLTRACE1"
-inline constexpr std::uint32_t kTraceRecordBytes = 64;
 inline constexpr std::size_t kMaxSources = 64;
 
 // What a source's clock showed against ours: ahead by offset ± half_width.

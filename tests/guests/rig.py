@@ -257,8 +257,10 @@ def main(wants_all=()):
     # Ended from outside, it still ends its guests and its daemon.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     program = unittest.main(module="__main__", exit=False, verbosity=2)
+    if not program.result.wasSuccessful():
+        return 1
     if program.result.skipped:
         for _, why in program.result.skipped:
             print("skipped: " + why)
         return SKIPPED
-    return 0 if program.result.wasSuccessful() else 1
+    return 0

@@ -127,7 +127,7 @@ class Trace(House):
         recorder.communicate(timeout=20)
         report = self.report()
         self.assertGreater(report["lost"], 0)
-        self.assertEqual({loss["cause"] for loss in report["losses"]}, {"no room in the relay"})
+        self.assertEqual({loss["cause"] for loss in report["losses"]}, {"full"})
         back = next(one for one in report["devices"] if one["device"] == "service of block")
         front = next(one for one in report["devices"] if one["device"] == "clients of block")
         self.assertGreater(back["unknown"] + front["unknown"], 0)
