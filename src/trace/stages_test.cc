@@ -55,8 +55,8 @@ TEST_F(StagesTest, AreWhatWasPlantedAndSumUp) {
 
 TEST_F(StagesTest, OfSeveralRequestsOfTheBackTheLastToComeBackCounts) {
   front().read(0, 16).at(0).queue().at(10).issue();
-  back().read(0, 8).whole(30, 60, 100);
-  back().read(8, 8).whole(31, 61, 90);
+  back().read(0, 8).whole(31, 61, 90);
+  back().read(8, 8).whole(30, 60, 100);
   front().read(0, 16).at(150).complete();
   const Staged staged = run();
   ASSERT_EQ(staged.chains.size(), 1U);
@@ -178,6 +178,18 @@ TEST_F(StagesTest, AGuestsDiskFindsItsDeviceByItself) {
   ASSERT_EQ(pairings.size(), 1U);
   EXPECT_EQ(pairings[0].front_device, kVda);
   EXPECT_EQ(pairings[0].back_device, kLoop);
+}
+
+TEST_F(StagesTest, TwoServicesWithTheSameIdsStayApart) {
+  TraceBuilder planted;
+  for (const char* name : {"one", "two"}) {
+    const auto service = planted.source(SourceKind::kService, name);
+    planted.of(service, abi::kServiceFrontDevice).read(0, 1).id(1, 3).whole(0, 10, 150);
+    planted.of(service, abi::kServiceBackDevice).read(0, 1).id(1, 3).whole(30, 60, 100);
+  }
+  const auto pairings = natural_pairings(planted.trace(), find_requests(planted.trace()));
+  ASSERT_EQ(pairings.size(), 2U);
+  for (const Pairing& pairing : pairings) EXPECT_EQ(pairing.front_source, pairing.back_source);
 }
 
 TEST_F(StagesTest, APairIsGivenByNames) {

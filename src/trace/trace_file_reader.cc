@@ -77,9 +77,8 @@ class Records {
   base::Status read_header() {
     FL_TRY(const std::size_t bytes, read_at(&header_, sizeof header_, 0));
     if (bytes < sizeof header_ || header_.magic != kTraceFileMagic) {
-      return base::fail(
-          base::Error(ErrorKind::kCorrupt, path_ + " is no recording of fairlead")
-              .advise("blktrace's files are read by `fairlead trace import`"));
+      return base::fail(base::Error(ErrorKind::kCorrupt, path_ + " is no recording of fairlead")
+                            .advise("blktrace's files are read by `fairlead trace import`"));
     }
     if (header_.version != kTraceFileVersion || header_.record_bytes != kTraceRecordBytes) {
       return base::fail(ErrorKind::kUnsupported,
