@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/guest_image.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/terminal.h"
@@ -21,12 +22,11 @@
 #include "base/units.h"
 #include "daemon/end_watch.h"
 #include "daemon/runtime_dir.h"
-#include "guest/accel.h"
+#include "guest/agent_client.h"
 #include "guest/lab.h"
 #include "guest/lab_names.h"
 #include "guest/libvirtd.h"
 #include "guest/load_shape.h"
-#include "guest/package.h"
 
 namespace {
 
@@ -51,6 +51,7 @@ struct LabCommand {
   std::string lock;
   std::string which = "all";
   std::vector<std::string> shapes;
+  std::vector<std::string> words;  // of a command in a guest
   std::string private_folder;
   bool all = false;
   std::string disk_path;
@@ -79,18 +80,6 @@ std::string with_member(const char* name, std::uint64_t number) {
   std::string out;
   base::JsonWriter(out).begin_object().member(name, number).end_object();
   return out;
-}
-
-base::Result<guest::Accel> accel_of(const LabCommand& command, const guest::Image& image,
-                                    const std::string& cache) {
-  if (command.accel == "kvm") return guest::Accel::kKvm;
-  if (command.accel == "tcg") return guest::Accel::kTcg;
-  show_step("asking whether KVM runs guests here");
-  FL_TRY(const auto answer, guest::prove_accel(cache, image));
-  if (!answer.remembered && answer.accel == guest::Accel::kTcg) {
-    std::fprintf(stderr, "%s: guests are emulated: %s\n", kProgram, answer.why.c_str());
-  }
-  return answer.accel;
 }
 
 // A file of 4 GiB that takes no room: what the page cache loads read.
@@ -165,15 +154,13 @@ base::Status start_guests(const LabCommand& command, guest::UpOptions options,
 
 base::Result<guest::Image> prepare(const LabCommand& command, guest::UpOptions& options) {
   FL_TRY_STATUS(guest::libvirt_answers(command.uri));
-  FL_TRY(const auto lock, guest::PackageLock::load(command.lock));
-  guest::ImageOptions image_options;
-  image_options.on_step = show_step;
-  FL_TRY(image_options.cache, guest::cache_folder());
-  FL_TRY(image_options.agent, guest::find_agent());
-  FL_TRY(auto image, guest::build_image(guest::ImageKind::kQemu, lock, image_options));
-  FL_TRY(options.accel, accel_of(command, image, image_options.cache));
+  FL_TRY(auto made, apps::guest_image(command.lock, command.accel, show_step));
+  options.accel = made.accel.accel;
+  if (!made.accel.remembered && options.accel == guest::Accel::kTcg) {
+    std::fprintf(stderr, "%s: guests are emulated: %s\n", kProgram, made.accel.why.c_str());
+  }
   if (command.disk) {
-    FL_TRY(options.disk, disk_file(image_options.cache));
+    FL_TRY(options.disk, disk_file(made.cache));
   }
   if (!command.disk_path.empty()) {
     options.disk = std::filesystem::absolute(command.disk_path).string();
@@ -181,7 +168,7 @@ base::Result<guest::Image> prepare(const LabCommand& command, guest::UpOptions& 
       return base::fail_errno(errno, "read " + options.disk);
     }
   }
-  return image;
+  return made.image;
 }
 
 // Exit code; as a shell has it, if a signal ended it.
@@ -298,6 +285,54 @@ base::Status console(const LabCommand& command) {
   return base::fail_errno(errno, "run virsh (apt-get install libvirt-clients)");
 }
 
+std::string said_json(const std::string& name, int status, const std::string& said) {
+  std::string out;
+  base::JsonWriter(out)
+      .begin_object()
+      .member("guest", name)
+      .member("exit", static_cast<std::uint64_t>(status))
+      .member("output", said)
+      .end_object();
+  return out;
+}
+
+// A guest is not to steer a terminal.
+void show_said(std::string_view bytes) {
+  const bool terminal = base::is_terminal(1);
+  for (const char c : bytes) {
+    const bool control = static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t';
+    std::fputc(terminal && (control || c == '\x7f') ? '?' : c, stdout);
+  }
+  std::fflush(stdout);
+}
+
+// The exit status of the guest's command, as ssh has it.
+base::Result<int> run_command(const LabCommand& command, int stop_fd) {
+  FL_TRY(const auto guests, chosen(command));
+  FL_TRY(auto agent, guest::AgentClient::connect(guests.front().mark.agent_socket));
+  std::string said;
+  const auto on_output = [&](std::string_view bytes) {
+    if (command.output == "json") {
+      said += bytes;
+    } else {
+      show_said(bytes);
+    }
+  };
+  FL_TRY(const int status,
+         agent.run(fmt::format("{}", fmt::join(command.words, " ")), on_output, stop_fd));
+  if (command.output == "json") {
+    std::puts(said_json(guests.front().name, status, said).c_str());
+  }
+  return status;
+}
+
+int run_in_guest(const LabCommand& command) {
+  const auto end = daemon::EndWatch::start(kProgram);
+  if (!end) return apps::fail(kProgram, end.error());
+  const auto status = run_command(command, (*end)->fd());
+  return status ? *status : apps::fail(kProgram, status.error());
+}
+
 base::Result<guest::Libvirtd> own_libvirtd(const LabCommand& command) {
   if (!command.private_folder.empty()) {
     return guest::Libvirtd(std::filesystem::absolute(command.private_folder).string(),
@@ -397,6 +432,10 @@ int main(int argc, char** argv) {
   load_verb.add_option("shape", command.shapes, "cpu:…, mem:…, or stop")
       .required()
       .check({.why_not = why_no_shape, .in_help = "SHAPE"});
+  const auto run_verb =
+      app.add_subcommand("run", "a command by a guest's shell: its output and its exit status");
+  run_verb.add_option("guest", command.which, "its name").required();
+  run_verb.add_option("command", command.words, "what the shell is to run, behind --").required();
   const auto console_verb = app.add_subcommand("console", "a shell in a guest");
   console_verb.add_option("guest", command.which, "its name").required();
   const auto down_verb = app.add_subcommand("down", "end them and remove their files");
@@ -413,6 +452,7 @@ int main(int argc, char** argv) {
       return apps::fail_usage(kProgram, good.error().message());
     }
     if (up_verb.parsed()) return up(command);
+    if (run_verb.parsed()) return run_in_guest(command);
     const auto status = ls_verb.parsed()        ? ls(command)
                         : load_verb.parsed()    ? load(command)
                         : console_verb.parsed() ? console(command)

@@ -23,10 +23,10 @@ _fairlead_words() {
     fairlead-monitor) echo "vcpu memory --uri --rounds --output --log --pcpus --help --version" ;;
     fairlead-guest) echo "build headers lock --lock --cache --output --uml --headers --help
       --version" ;;
-    fairlead-lab) echo "up ls load console down libvirtd --uri --name --output --vms --vcpus
+    fairlead-lab) echo "up ls load run console down libvirtd --uri --name --output --vms --vcpus
       --memory --max --pin --accel --lock --disk --disk-path --relay --all --stop --private --help
       --version" ;;
-    fairlead-reproduce) echo "001 --out --seed --case --output --help --version" ;;
+    fairlead-reproduce) echo "001 003 --out --seed --rounds --case --output --help --version" ;;
   esac
 }
 

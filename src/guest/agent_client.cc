@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <random>
 
@@ -21,6 +22,32 @@
 namespace fairlead::guest {
 
 using base::ErrorKind;
+
+namespace {
+
+constexpr std::int64_t kLongestPollMs = 60'000;
+constexpr std::int64_t kEndNs = 5 * base::kNanosPerSecond;  // to kill a command
+constexpr std::string_view kExit = "exit=";
+
+bool readable(int fd) {
+  pollfd one{fd, POLLIN, 0};
+  return ::poll(&one, 1, 0) > 0;
+}
+
+base::Result<int> exit_of(std::string_view text) {
+  int status = -1;
+  if (text.starts_with(kExit)) {
+    const std::string_view number = text.substr(kExit.size());
+    const char* const end = number.data() + number.size();
+    if (std::from_chars(number.data(), end, status).ptr != end) status = -1;
+  }
+  if (status < 0 || status > 255) {
+    return base::fail(ErrorKind::kCorrupt, "the status of the guest's command makes no sense");
+  }
+  return status;
+}
+
+}  // namespace
 
 // A random start: the answer to another client's question must not look like ours.
 AgentClient::AgentClient(base::Fd socket)
@@ -41,8 +68,7 @@ base::Result<AgentClient> AgentClient::connect(const std::string& socket_path) {
   return AgentClient(std::move(socket));
 }
 
-base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t timeout_ns,
-                                           int stop_fd) {
+base::Result<std::uint32_t> AgentClient::send(std::string_view words) {
   const std::uint32_t id = ++id_;
   const std::string line = fmt::format("{} {}\n", id, words);
   if (line.size() > kLineBytes || words.contains('\n')) {
@@ -51,30 +77,63 @@ base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t 
   if (::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) {
     return base::fail_errno(errno, "send to the guest's agent");
   }
-  const std::int64_t end = base::monotonic_ns() + timeout_ns;
-  std::array<char, kLineBytes> bytes;
+  return id;
+}
+
+// The next that answers `id`; valid until the next call.
+base::Result<Answer> AgentClient::next_answer(std::uint32_t id, std::int64_t end_ns, int stop_fd) {
   while (true) {
     while (const auto got = lines_.next()) {
       const auto answer = parse_answer(*got);
       if (!answer || answer->id != id) continue;
-      if (answer->ok) return std::string(answer->text);
+      if (answer->kind != Answer::Kind::kError) return *answer;
       return base::fail(ErrorKind::kInvalid, fmt::format("the guest says: {}", answer->text));
     }
-    const std::int64_t left_ms = (end - base::monotonic_ns()) / base::kNanosPerMilli;
-    pollfd files[2] = {{socket_.get(), POLLIN, 0}, {stop_fd, POLLIN, 0}};
-    if (left_ms <= 0 ||
-        ::poll(files, 2, static_cast<int>(std::min<std::int64_t>(left_ms, 60'000))) == 0) {
-      if (left_ms <= 60'000)
-        return base::fail(ErrorKind::kTimeout, "the guest's agent does not answer");
+    if (from_ < until_) {
+      from_ += lines_.push({bytes_.data() + from_, until_ - from_});
       continue;
     }
+    const std::int64_t left_ms = (end_ns - base::monotonic_ns()) / base::kNanosPerMilli;
+    if (left_ms <= 0) return base::fail(ErrorKind::kTimeout, "the guest's agent does not answer");
+    pollfd files[2] = {{socket_.get(), POLLIN, 0}, {stop_fd, POLLIN, 0}};
+    if (::poll(files, 2, static_cast<int>(std::min(left_ms, kLongestPollMs))) <= 0) continue;
     if (files[1].revents != 0) return base::fail(ErrorKind::kClosed, "nobody waits any more");
-    const std::size_t room = std::min(bytes.size(), kLineBytes / 2);
-    const ssize_t size = ::read(socket_.get(), bytes.data(), room);
+    const ssize_t size = ::read(socket_.get(), bytes_.data(), bytes_.size());
     if (size <= 0) return base::fail(ErrorKind::kClosed, "the guest went away");
-    std::string_view rest(bytes.data(), static_cast<std::size_t>(size));
-    rest.remove_prefix(lines_.push(rest));
-    // What did not fit belongs to a line that is too long, which is dropped anyway.
+    from_ = 0;
+    until_ = static_cast<std::size_t>(size);
+  }
+}
+
+base::Result<std::string> AgentClient::ask(std::string_view words, std::int64_t timeout_ns,
+                                           int stop_fd) {
+  FL_TRY(const std::uint32_t id, send(words));
+  FL_TRY(const Answer answer, next_answer(id, base::monotonic_ns() + timeout_ns, stop_fd));
+  return std::string(answer.text);
+}
+
+base::Result<int> AgentClient::run(std::string_view command, const OnOutput& on_output,
+                                   int stop_fd) {
+  FL_TRY(const std::uint32_t id, send(fmt::format("run {}", command)));
+  std::int64_t end_ns = INT64_MAX;  // of its answers
+  std::array<char, kLineBytes> plain;
+  while (true) {
+    const auto answer = next_answer(id, end_ns, stop_fd);
+    if (!answer && answer.error().kind() == ErrorKind::kClosed && stop_fd >= 0 &&
+        readable(stop_fd)) {
+      FL_TRY_STATUS(send("end"));
+      end_ns = base::monotonic_ns() + kEndNs;
+      stop_fd = -1;
+      continue;
+    }
+    if (!answer) return base::fail(answer.error());
+    if (answer->kind == Answer::Kind::kOutput) {
+      const auto length = unescape_output(answer->text, plain.data());
+      if (!length) return base::fail(ErrorKind::kCorrupt, "what the guest says makes no sense");
+      on_output({plain.data(), *length});
+      continue;
+    }
+    return exit_of(answer->text);
   }
 }
 

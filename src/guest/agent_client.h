@@ -7,7 +7,10 @@
 // kInvalid with the agent's own words if it refuses, kClosed if stop_fd (-1: none) became readable.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -23,12 +26,21 @@ class AgentClient {
 
   // Sends "ID words" and returns what stands behind "ok".
   base::Result<std::string> ask(std::string_view words, std::int64_t timeout_ns, int stop_fd = -1);
+  // Runs a command by the guest's shell until it ends; its status.  Once stop_fd is readable the
+  // command is killed, and its status is that of a kill.
+  using OnOutput = std::function<void(std::string_view bytes)>;
+  base::Result<int> run(std::string_view command, const OnOutput& on_output, int stop_fd = -1);
   base::Result<Report> report(std::int64_t timeout_ns, int stop_fd = -1);
 
  private:
   explicit AgentClient(base::Fd socket);
+  base::Result<std::uint32_t> send(std::string_view words);
+  base::Result<Answer> next_answer(std::uint32_t id, std::int64_t end_ns, int stop_fd);
 
   base::Fd socket_;
+  std::array<char, kLineBytes> bytes_{};  // that came; from from_ on not yet in lines_
+  std::size_t from_ = 0;
+  std::size_t until_ = 0;
   LineBuffer lines_;
   std::uint32_t id_;
 };

@@ -14,10 +14,17 @@ struct VerbName {
   std::string_view name;
   Verb verb;
 };
-constexpr VerbName kVerbs[] = {{"ping", Verb::kPing},        {"load", Verb::kLoad},
-                               {"add", Verb::kAdd},          {"stop", Verb::kStop},
-                               {"report", Verb::kReport},    {"trace", Verb::kTrace},
-                               {"poweroff", Verb::kPowerOff}};
+constexpr VerbName kVerbs[] = {
+    {"ping", Verb::kPing}, {"load", Verb::kLoad},     {"add", Verb::kAdd},
+    {"stop", Verb::kStop}, {"report", Verb::kReport}, {"trace", Verb::kTrace},
+    {"run", Verb::kRun},   {"end", Verb::kEnd},       {"poweroff", Verb::kPowerOff}};
+
+struct KindName {
+  std::string_view name;
+  Answer::Kind kind;
+};
+constexpr KindName kKinds[] = {
+    {"ok", Answer::Kind::kOk}, {"error", Answer::Kind::kError}, {"out", Answer::Kind::kOutput}};
 
 template <typename T>
 struct Field {
@@ -92,6 +99,40 @@ std::optional<T> parse(const Field<T> (&fields)[kCount], std::string_view text) 
   }
 }
 
+constexpr char kDigits[] = "0123456789abcdef";
+
+// One byte; its length, 0 if there is no room.  A blank at the beginning would be lost in a line.
+std::size_t escape(char c, bool first, char* out, std::size_t room) {
+  const auto byte = static_cast<unsigned char>(c);
+  const char number[] = {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+  std::string_view text(number, sizeof number);
+  if (c == '\n') text = "\\n";
+  if (c == '\\') text = "\\\\";
+  if (c > ' ' && c <= '~' && c != '\\') text = {&c, 1};
+  if (c == ' ' && !first) text = {&c, 1};
+  if (text.size() > room) return 0;
+  std::copy_n(text.data(), text.size(), out);
+  return text.size();
+}
+
+// The next byte of what was escaped; `text` loses it.
+std::optional<char> take_plain(std::string_view& text) {
+  const char first = text.front();
+  text.remove_prefix(1);
+  if (first != '\\') return first;
+  const char kind = text.empty() ? '\0' : text.front();
+  text.remove_prefix(text.empty() ? 0 : 1);
+  if (kind == 'n') return '\n';
+  if (kind == '\\') return '\\';
+  unsigned byte = 0;
+  const char* const end = text.data() + std::min<std::size_t>(text.size(), 2);
+  if (kind != 'x' || std::from_chars(text.data(), end, byte, 16).ptr != text.data() + 2) {
+    return std::nullopt;
+  }
+  text.remove_prefix(2);
+  return static_cast<char>(byte);
+}
+
 bool take_number(std::string_view text, std::uint32_t least, std::uint32_t most,
                  std::uint32_t& to) {
   const auto value = number<std::uint32_t>(text);
@@ -141,9 +182,31 @@ std::optional<Request> parse_request(std::string_view line) {
 std::optional<Answer> parse_answer(std::string_view line) {
   const auto id = number<std::uint32_t>(next_word(line));
   const std::string_view word = next_word(line);
-  if (!id || (word != "ok" && word != "error")) return std::nullopt;
+  const KindName* const known = std::ranges::find(kKinds, word, &KindName::name);
+  if (!id || known == std::end(kKinds)) return std::nullopt;
   line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  return Answer{*id, word == "ok", line};
+  return Answer{*id, known->kind, line};
+}
+
+Escaped escape_output(std::string_view bytes, char* out, std::size_t size) {
+  Escaped done;
+  for (const char c : bytes) {
+    const std::size_t length = escape(c, done.length == 0, out + done.length, size - done.length);
+    if (length == 0) break;
+    done.length += length;
+    ++done.taken;
+  }
+  return done;
+}
+
+std::optional<std::size_t> unescape_output(std::string_view text, char* out) {
+  std::size_t length = 0;
+  while (!text.empty()) {
+    const auto plain = take_plain(text);
+    if (!plain) return std::nullopt;
+    out[length++] = *plain;
+  }
+  return length;
 }
 
 std::size_t format_report(const Report& report, char* out, std::size_t size) {

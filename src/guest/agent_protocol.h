@@ -2,7 +2,8 @@
 //
 // The words between a host and the agent in a guest, one line each way over a virtio-serial port.
 //
-//     host   7 load cpu:heavy mem:limit=512M        verbs: ping load add stop report trace poweroff
+//     host   7 load cpu:heavy mem:limit=512M        verbs: ping load add stop report trace run end
+//                                                   poweroff
 //     agent  7 ok                                   or: 7 error WHAT
 //     host   8 report
 //     agent  8 ok up_ms=5120 boot_ms=1730 … oom_kills=0
@@ -10,6 +11,10 @@
 //     agent  9 ok bytes=4194304                     of the channel in the card's memory
 //     host   10 trace stop
 //     agent  10 ok events=1200 kernel_lost=0 unreadable=0 relay_lost=0
+//     host   11 run ls /dev/vda; uname -r           by the guest's shell; one command at a time
+//     agent  11 out /dev/vda\n                      what it says, as it says it, escaped
+//     agent  11 ok exit=0                           its status; 128 + N: signal N ended it
+//     host   12 end                                 kills the command that runs
 //
 // The number is the host's; the answer repeats it, so that one who comes later does not take an
 // answer meant for another.  A line has at most kLineBytes bytes with its newline; a longer one is
@@ -31,7 +36,17 @@ namespace fairlead::guest {
 inline constexpr const char* kAgentPort = "fairlead.agent";
 inline constexpr std::size_t kLineBytes = 1024;
 
-enum class Verb : std::uint8_t { kPing, kLoad, kAdd, kStop, kReport, kTrace, kPowerOff };
+enum class Verb : std::uint8_t {
+  kPing,
+  kLoad,
+  kAdd,
+  kStop,
+  kReport,
+  kTrace,
+  kRun,
+  kEnd,
+  kPowerOff
+};
 
 struct Request {
   std::uint32_t id = 0;
@@ -41,11 +56,22 @@ struct Request {
 std::optional<Request> parse_request(std::string_view line);
 
 struct Answer {
+  enum class Kind : std::uint8_t { kOk, kError, kOutput };
   std::uint32_t id = 0;
-  bool ok = false;
-  std::string_view text;  // after "ok" or "error"
+  Kind kind = Kind::kError;
+  std::string_view text;  // after "ok", "error" or "out"
 };
 std::optional<Answer> parse_answer(std::string_view line);
+
+// What a command says, as part of a line: \n and \\ for themselves, \xNN for what is not printable
+// ASCII.  As much of `bytes` as fits.
+struct Escaped {
+  std::size_t taken = 0;
+  std::size_t length = 0;
+};
+Escaped escape_output(std::string_view bytes, char* out, std::size_t size);
+// Its length, into `out` with room for all of `text`; nullopt: no text of escape_output().
+std::optional<std::size_t> unescape_output(std::string_view text, char* out);
 
 // What the guest says about itself: untrusted on the host.
 struct Report {

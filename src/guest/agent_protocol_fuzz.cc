@@ -52,6 +52,13 @@ void check_trace(std::string_view arguments) {
 void check_line(std::string_view line) {
   FL_CHECK(line.size() < kLineBytes);
   FL_CHECK(!line.contains('\n'));
+  char plain[kLineBytes];
+  if (const auto length = unescape_output(line, plain)) {
+    char again[4 * kLineBytes];
+    const Escaped escaped = escape_output({plain, *length}, again, sizeof again);
+    FL_CHECK(escaped.taken == *length);
+    FL_CHECK(unescape_output({again, escaped.length}, plain) == *length);
+  }
   if (const auto request = parse_request(line)) {
     std::string_view rest = request->arguments;
     for (std::string_view word = next_word(rest); !word.empty(); word = next_word(rest)) {

@@ -25,13 +25,44 @@ TEST(AgentProtocol, ReadsRequests) {
 }
 
 TEST(AgentProtocol, ReadsAnswers) {
-  EXPECT_TRUE(parse_answer("7 ok")->ok);
+  EXPECT_EQ(parse_answer("7 ok")->kind, Answer::Kind::kOk);
   const auto refused = parse_answer("8 error no disk to read");
   ASSERT_TRUE(refused);
-  EXPECT_FALSE(refused->ok);
+  EXPECT_EQ(refused->kind, Answer::Kind::kError);
   EXPECT_EQ(refused->text, "no disk to read");
   for (const char* bad : {"", "7", "7 yes", "ok", "seven ok"})
     EXPECT_FALSE(parse_answer(bad)) << bad;
+}
+
+TEST(AgentProtocol, WhatACommandSaysComesThroughWholeAndInOneLine) {
+  rc::check([](const std::string& said) {
+    std::string back;
+    for (std::string_view rest = said; !rest.empty();) {
+      char line[64] = "7 out ";
+      const Escaped escaped = escape_output(rest, line + 6, 20);
+      RC_ASSERT(escaped.taken > 0U);
+      RC_ASSERT(escaped.length <= 20U);
+      const auto answer = parse_answer({line, 6 + escaped.length});
+      RC_ASSERT(answer.has_value());
+      RC_ASSERT(answer->kind == Answer::Kind::kOutput);
+      RC_ASSERT(std::ranges::all_of(answer->text, [](char c) { return c >= ' ' && c <= '~'; }));
+      char plain[64];
+      const auto length = unescape_output(answer->text, plain);
+      RC_ASSERT(length == escaped.taken);
+      back.append(plain, *length);
+      rest.remove_prefix(escaped.taken);
+    }
+    RC_ASSERT(back == said);
+  });
+}
+
+TEST(AgentProtocol, EscapesThatAreNoneAreRefused) {
+  char plain[16];
+  EXPECT_EQ(unescape_output("\\n\\\\\\x00 a", plain), 5U);
+  EXPECT_EQ(std::string_view(plain, 5), std::string_view("\n\\\0 a", 5));
+  for (const char* bad : {"\\", "\\q", "\\x", "\\x1", "\\xg0", "\\x0g", "\\x-1", "\\x+1"}) {
+    EXPECT_FALSE(unescape_output(bad, plain)) << bad;
+  }
 }
 
 TEST(AgentProtocol, AReportComesThroughWhole) {

@@ -20,9 +20,10 @@ namespace {
 using base::ErrorKind;
 
 constexpr std::size_t kMostFileBytes = 256 << 20;
-constexpr int kFormat = 1;  // of what we make of the packages: raised, all images are made anew
-const std::vector<std::string> kModules = {"virtio_pci", "virtio_console", "virtio_balloon",
-                                           "virtio_blk"};
+constexpr int kFormat = 2;  // of what we make of the packages: raised, all images are made anew
+const std::vector<std::string> kAtBoot = {"virtio_pci", "virtio_console", "virtio_balloon",
+                                          "virtio_blk"};
+const std::vector<std::string> kOnDemand = {"ext4", "crc32c_generic", "kyber_iosched", "bfq"};
 
 void say(const ImageOptions& options, std::string_view step) {
   if (options.on_step) options.on_step(step);
@@ -68,7 +69,7 @@ base::Status make_qemu_image(const PackageStore& store, const PackageLock& lock,
   FL_TRY(const std::string vmlinuz, only_entry(scratch + "/kernel.d/boot", "vmlinuz-"));
   FL_TRY_STATUS(unpack_kernel(vmlinuz, scratch + "/out/kernel"));
   FL_TRY(const std::string tree, only_entry(scratch + "/kernel.d/lib/modules", ""));
-  FL_TRY(const auto modules, load_order(tree, kModules));
+  FL_TRY(const auto modules, module_set(tree, kAtBoot, kOnDemand));
   FL_TRY(const std::string initramfs,
          make_initramfs(options.agent, scratch + "/busybox.d/bin/busybox", modules));
   return base::write_file_atomic(scratch + "/out/initramfs", initramfs);
@@ -112,6 +113,25 @@ base::Status mend_headers(const std::string& root, const std::string& place) {
   return {};
 }
 
+// The kernel calls /sbin/modprobe for a module that somebody needs; that one looks for its files in
+// /lib/modules/VERSION.
+base::Status add_modules(CpioWriter& archive, const ModuleSet& modules) {
+  for (const char* const folder : {"modules", "lib", "lib/modules", "sbin"}) {
+    FL_TRY_STATUS(archive.add_folder(folder));
+  }
+  for (const Module& module : modules.all) {
+    FL_TRY(const std::string object, base::read_file(module.path, kMostFileBytes));
+    FL_TRY_STATUS(archive.add_file("modules/" + module.name + ".ko", object));
+  }
+  std::string order;
+  for (const Module& module : modules.at_boot) order += module.name + ".ko\n";
+  FL_TRY_STATUS(archive.add_file("modules/order", order));
+  FL_TRY_STATUS(archive.add_file("modules/modules.dep", modules.dependencies));
+  FL_TRY_STATUS(archive.add_file("modules/modules.alias", modules.aliases));
+  FL_TRY_STATUS(archive.add_link("lib/modules/" + modules.version, "/modules"));
+  return archive.add_link("sbin/modprobe", "../bin/busybox");
+}
+
 }  // namespace
 
 std::string_view name(ImageKind kind) noexcept { return kind == ImageKind::kUml ? "uml" : "qemu"; }
@@ -130,7 +150,7 @@ base::Result<std::string> find_agent() {
 }
 
 base::Result<std::string> make_initramfs(const std::string& agent, const std::string& busybox,
-                                         const std::vector<Module>& modules) {
+                                         const ModuleSet& modules) {
   CpioWriter archive;
   FL_TRY(const std::string init, base::read_file(agent, kMostFileBytes));
   FL_TRY(const std::string shell, base::read_file(busybox, kMostFileBytes));
@@ -141,14 +161,7 @@ base::Result<std::string> make_initramfs(const std::string& agent, const std::st
   FL_TRY_STATUS(archive.add_file("bin/busybox", shell, 0755));
   FL_TRY_STATUS(archive.add_link("bin/sh", "busybox"));
   if (modules.empty()) return archive.finish();
-  FL_TRY_STATUS(archive.add_folder("modules"));
-  std::string order;
-  for (const Module& module : modules) {
-    FL_TRY(const std::string object, base::read_file(module.path, kMostFileBytes));
-    FL_TRY_STATUS(archive.add_file("modules/" + module.name + ".ko", object));
-    order += module.name + ".ko\n";
-  }
-  FL_TRY_STATUS(archive.add_file("modules/order", order));
+  FL_TRY_STATUS(add_modules(archive, modules));
   return archive.finish();
 }
 

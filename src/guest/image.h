@@ -4,7 +4,9 @@
 //
 //     CACHE/images/KEY/kernel      QEMU: the vmlinux inside vmlinuz, started by PVH, because
 //                                  unpacking it in every guest costs a second; UML: linux.uml
-//     CACHE/images/KEY/initramfs   /init (the agent), /bin/busybox, /modules/*.ko and their order
+//     CACHE/images/KEY/initramfs   /init (the agent), /bin/busybox, /modules/*.ko, the order in
+//                                  which some are loaded at boot, and what modprobe reads to load
+//                                  the others when they are asked for: ext4, kyber, bfq
 //     CACHE/headers/KEY            kernel headers, to build modules for the guest
 //
 // KEY is a digest of what goes in, so another lock or agent makes another image, and the same ones
@@ -54,7 +56,7 @@ base::Result<std::string> find_agent();
 
 // Deterministic; no modules: without a folder for them.
 base::Result<std::string> make_initramfs(const std::string& agent, const std::string& busybox,
-                                         const std::vector<Module>& modules);
+                                         const ModuleSet& modules);
 
 // The kernel inside a vmlinuz (Documentation/arch/x86/boot.rst: payload_offset), written to `to`.
 base::Status unpack_kernel(const std::string& vmlinuz, const std::string& to);

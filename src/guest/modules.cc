@@ -93,6 +93,19 @@ base::Result<std::set<std::string>> built_in(const std::string& folder) {
   return names;
 }
 
+// Of the entries of a .modinfo section, what stands behind `key`.
+std::vector<std::string_view> values_of(std::string_view info, std::string_view key) {
+  std::vector<std::string_view> values;
+  while (!info.empty()) {
+    std::string_view entry = info.substr(0, info.find('\0'));
+    info.remove_prefix(std::min(entry.size() + 1, info.size()));
+    if (!entry.starts_with(key)) continue;
+    entry.remove_prefix(key.size());
+    values.push_back(entry);
+  }
+  return values;
+}
+
 class Order {
  public:
   explicit Order(const Needs& needs) : needs_(needs) {}
@@ -120,22 +133,25 @@ class Order {
 }  // namespace
 
 base::Result<std::vector<std::string>> module_needs(std::string_view object) {
-  std::string_view info = section(object, ".modinfo");
+  const std::string_view info = section(object, ".modinfo");
   if (info.empty()) return base::fail(ErrorKind::kCorrupt, "not a kernel module");
-  constexpr std::string_view kKey = "depends=";
   std::vector<std::string> needs;
-  while (!info.empty()) {
-    std::string_view entry = info.substr(0, info.find('\0'));
-    info.remove_prefix(std::min(entry.size() + 1, info.size()));
-    if (!entry.starts_with(kKey)) continue;
-    entry.remove_prefix(kKey.size());
-    while (!entry.empty()) {
-      const std::string_view one = entry.substr(0, entry.find(','));
+  for (std::string_view names : values_of(info, "depends=")) {
+    while (!names.empty()) {
+      const std::string_view one = names.substr(0, names.find(','));
       if (!one.empty()) needs.push_back(with_underscores(one));
-      entry.remove_prefix(std::min(one.size() + 1, entry.size()));
+      names.remove_prefix(std::min(one.size() + 1, names.size()));
     }
   }
   return needs;
+}
+
+std::vector<std::string> module_aliases(std::string_view object) {
+  std::vector<std::string> aliases;
+  for (const std::string_view alias : values_of(section(object, ".modinfo"), "alias=")) {
+    aliases.emplace_back(alias);
+  }
+  return aliases;
 }
 
 base::Result<std::vector<std::string>> order_of(const std::vector<std::string>& wanted,
@@ -167,6 +183,31 @@ base::Result<std::vector<Module>> load_order(const std::string& folder,
       order.push_back({name, file->second});
   }
   return order;
+}
+
+base::Result<ModuleSet> module_set(const std::string& folder,
+                                   const std::vector<std::string>& at_boot,
+                                   const std::vector<std::string>& on_demand) {
+  ModuleSet set;
+  set.version = std::filesystem::path(folder).filename().string();
+  FL_TRY(set.at_boot, load_order(folder, at_boot));
+  std::vector<std::string> wanted = at_boot;
+  wanted.insert(wanted.end(), on_demand.begin(), on_demand.end());
+  FL_TRY(set.all, load_order(folder, wanted));
+  for (const Module& module : set.all) {
+    FL_TRY(const auto order, load_order(folder, {module.name}));
+    set.dependencies += module.name + ".ko:";
+    // The nearest first; the last of the order is the module itself.
+    for (auto needed = order.rbegin() + 1; needed < order.rend(); ++needed) {
+      set.dependencies += " " + needed->name + ".ko";
+    }
+    set.dependencies += '\n';
+    FL_TRY(const std::string object, base::read_file(module.path, kMostModuleBytes));
+    for (const std::string& alias : module_aliases(object)) {
+      set.aliases += fmt::format("alias {} {}\n", alias, module.name);
+    }
+  }
+  return set;
 }
 
 }  // namespace fairlead::guest

@@ -23,6 +23,9 @@ namespace fairlead::guest {
 // The modules that this one (the bytes of an ELF-64 object) needs, by name.
 base::Result<std::vector<std::string>> module_needs(std::string_view object);
 
+// What else it is asked for by: "fs-ext4", "bfq-iosched".
+std::vector<std::string> module_aliases(std::string_view object);
+
 struct Module {
   std::string name;  // with '_', never '-'
   std::string path;
@@ -34,6 +37,21 @@ struct Module {
 // lib/modules/VERSION of an unpacked package.
 base::Result<std::vector<Module>> load_order(const std::string& folder,
                                              const std::vector<std::string>& wanted);
+
+// The modules of a guest: those loaded at its boot, in order; all that it has; and what its
+// modprobe reads about them, for those that are asked for later.
+struct ModuleSet {
+  std::string version;  // of the kernel; empty: no modules
+  std::vector<Module> at_boot;
+  std::vector<Module> all;
+  std::string dependencies;  // modules.dep
+  std::string aliases;       // modules.alias
+
+  bool empty() const noexcept { return version.empty(); }
+};
+base::Result<ModuleSet> module_set(const std::string& folder,
+                                   const std::vector<std::string>& at_boot,
+                                   const std::vector<std::string>& on_demand);
 
 // The same over any source: `needs` gives a module's needs, or nothing if it is built in.
 using Needs = std::function<base::Result<std::vector<std::string>>(const std::string& name)>;

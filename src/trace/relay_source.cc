@@ -52,6 +52,22 @@ void RelaySource::introduce(TraceFileWriter& file) {
     file.device(number_, {abi::kServiceBackDevice, "service"});
   }
   measure_ns_ = 0;  // what is known belongs into this file, too
+  settle_clock(file);
+}
+
+// Before there is work that keeps a guest from answering.
+void RelaySource::settle_clock(TraceFileWriter& file) {
+  constexpr std::int64_t kSettleNs = 300 * base::kNanosPerMilli;
+  const std::int64_t end_ns = base::monotonic_ns() + kSettleNs;
+  while (!same_clock_ && base::monotonic_ns() < end_ns && !clock_is_good()) {
+    measure_ns_ = 0;
+    measure_clock(file);
+  }
+}
+
+// Whether more questions would hardly better the bound: two microseconds.
+bool RelaySource::clock_is_good() const noexcept {
+  return clock_.known() && clock_.interval().half_width() <= relay::stamp_hz() / 500'000;
 }
 
 base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
@@ -86,13 +102,15 @@ base::Status RelaySource::finish(TraceFileWriter& file) {
 void RelaySource::measure_clock(TraceFileWriter& file) {
   constexpr int kRounds = 64;
   constexpr std::chrono::milliseconds kPatience(20);
+  constexpr std::int64_t kSoonNs = 20 * base::kNanosPerMilli;
   const std::int64_t now_ns = base::monotonic_ns();
   if (same_clock_ || now_ns < measure_ns_) return;
   const auto measured = consumer_.measure_clock(kRounds, kPatience);
   if (!measured) return;  // again at the next poll
-  measure_ns_ = now_ns + base::kNanosPerSecond;
   clock_.add(*measured);
   const relay::ClockInterval& known = clock_.interval();
+  // A guest that did not run just then answered late: the next answer may be better.
+  measure_ns_ = now_ns + (clock_is_good() ? base::kNanosPerSecond : kSoonNs);
   file.clock(number_, {.offset_ticks = known.middle(),
                        .half_width_ticks = known.half_width(),
                        .at_stamp = relay::stamp(),

@@ -20,7 +20,8 @@ namespace fairlead::trace {
 class RelaySource final : public LiveSource {
  public:
   // `same_clock`: the producer runs on this host's kernel, so stamps compare.  Else its clock is
-  // measured, once a second.  kInvalid for a channel of bare items.
+  // measured: once a second, more often until the bound is good.  kInvalid for a channel of bare
+  // items.
   static base::Result<std::unique_ptr<RelaySource>> make(SourceKind kind, std::string name,
                                                          relay::Consumer consumer, bool same_clock);
 
@@ -28,11 +29,13 @@ class RelaySource final : public LiveSource {
   base::Result<bool> poll(TraceFileWriter& file) override;
   base::Status finish(TraceFileWriter& file) override;
 
-  // Of a producer whose clock is its own, and that answers: at most once a second.
+  // Of a producer whose clock is its own, and that answers: if it is due.
   void measure_clock(TraceFileWriter& file);
 
  private:
   RelaySource(SourceKind kind, std::string name, relay::Consumer consumer, bool same_clock);
+  void settle_clock(TraceFileWriter& file);
+  bool clock_is_good() const noexcept;
   base::Result<bool> read_all(TraceFileWriter& file, int pieces);
   void write_broken(TraceFileWriter& file, std::uint32_t stream);
   void write_down(TraceFileWriter& file, const relay::StreamPiece& piece);

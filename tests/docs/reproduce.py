@@ -9,9 +9,11 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
@@ -47,7 +49,8 @@ class Reproduce(unittest.TestCase):
             self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
             self.assertTrue(result.stderr.startswith("fairlead-reproduce: "), result.stderr)
             self.assertIn(hint, result.stderr)
-            self.assertFalse((self.folder / "reproduce-001").exists())
+            for document in ("001", "003"):
+                self.assertFalse((self.folder / f"reproduce-{document}").exists())
 
     def test_the_same_seed_gives_the_same_bytes(self):
         texts = [self.good("001", "--out", name).stdout.partition("; samples")[0]
@@ -111,6 +114,34 @@ class Reproduce(unittest.TestCase):
         self.assertEqual(sorted(self.files("deep/er")), ["memory-scarce.gnuplot",
                                                          "memory-scarce.svg", "memory-scarce.tsv"])
 
+    def test_messages_are_carried_and_drawn(self):
+        result = json.loads(self.good("003", "--case", "messages", "--rounds", "1", "--out", "a",
+                                      "-o", "json").stdout)
+        self.assertEqual((result["document"], result["rounds"], result["drawn"]),
+                         ("003", 1, True))
+        sizes = [26, 64, 256, 1024, 4096, 16384, 65536]
+        for carrier in ("relay", "pipe", "unix", "tcp"):
+            points = [point for point in result["by_message"] if point["carrier"] == carrier]
+            self.assertEqual([point["write_bytes"] for point in points], sizes)
+            self.assertTrue(all(point["bytes_per_s"] > 0 for point in points))
+        self.assertEqual([point["read_bytes"] for point in result["by_read"]], sizes)
+        self.assertEqual({point["write_bytes"] for point in result["by_read"]}, {26})
+        files = self.files("a")
+        self.assertEqual(sorted(files), ["messages.csv", "messages.gnuplot", "messages.svg"])
+        self.assertEqual(len(files["messages.csv"].splitlines()), 1 + 5 * len(sizes))
+        text = "".join(ElementTree.fromstring(files["messages.svg"]).itertext())
+        for word in ("relay", "pipe", "unix", "tcp", "bytes a second"):
+            self.assertIn(word, text)
+
+    def test_a_signal_ends_the_measurements(self):
+        process = subprocess.Popen([PROGRAM, "003", "--case", "messages", "--rounds", "100"],
+                                   cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 128 + signal.SIGINT, said)
+        self.assertEqual(said, "fairlead-reproduce: SIGINT: it was not finished\n")
+
     def test_without_gnuplot_the_samples_are_written(self):
         result = self.good("001", "--out", "a", path=str(self.folder))
         self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
@@ -128,11 +159,15 @@ class Reproduce(unittest.TestCase):
 
     def test_wrong_command_lines(self):
         self.refused(USAGE, "document", )
-        self.refused(USAGE, "no document '002' to reproduce; there is 001", "002")
+        self.refused(USAGE, "no document '002' to reproduce; there are 001 003", "002")
         self.refused(USAGE, "no case 'x'; there are vcpu-1-all-on-one", "001", "--case", "x")
         self.refused(USAGE, "no case ''", "001", "--case", "")
         self.refused(USAGE, "--out: no folder", "001", "--out", "")
         self.refused(USAGE, "--seed: '-1'", "001", "--seed", "-1")
+        self.refused(USAGE, "--rounds: only for 003", "001", "--rounds", "1")
+        self.refused(USAGE, "--seed: only for 001", "003", "--seed", "1")
+        self.refused(USAGE, "--rounds: '0'", "003", "--rounds", "0")
+        self.refused(USAGE, "no case 'x'; there are messages guest", "003", "--case", "x")
         self.refused(USAGE, "output", "001", "-o", "xml")
         (self.folder / "file").write_text("", encoding="utf-8")
         self.refused(FAILED, "file", "001", "--out", "file")

@@ -18,7 +18,7 @@ import tempfile
 import time
 import unittest
 
-from rig import PATIENCE_S, PROGRAMS, RigTest, build, main, run, until
+from rig import PATIENCE_S, PROGRAMS, Background, RigTest, build, main, run, until
 
 
 class Image(unittest.TestCase):
@@ -162,6 +162,47 @@ class Lab(RigTest):
             self.assertEqual(json.loads(guests.stdout), {"guests": []})
         finally:
             run("fairlead-lab", "libvirtd", "--stop", *folder, env=self.rig.env)
+
+    def in_guest(self, command, *words, **more):
+        return run("fairlead-lab", "run", "--uri", self.rig.uri, *words, "aos_1", "--", command,
+                   env=self.rig.env, **more)
+
+    def test_a_command_says_what_it_says_and_ends_as_it_ends(self):
+        self.up("--vms", "1", "--disk")
+        self.assertEqual(self.in_guest("echo two  'words  ' $((40 + 2))").stdout,
+                         "two words   42\n")
+        for command, status in (("exit 7", 7), ("kill -9 $$", 137), ("no-such-program", 127)):
+            self.assertEqual(self.in_guest(command, check=False).returncode, status, command)
+        # More than any buffer on the way holds, and bytes that a line cannot.
+        self.assertEqual(self.in_guest("seq 1 30000").stdout.split(),
+                         [str(number) for number in range(1, 30001)])
+        said = self.in_guest(r"printf ' \\\001\r\n\n\303\274 '").stdout
+        self.assertEqual(said, " \\\x01\n\nü ")  # Python reads \r\n as one end of a line
+        self.assertEqual(json.loads(self.in_guest("echo a; echo b >&2; sleep 1000 &",
+                                                  "-o", "json").stdout),
+                         {"guest": "aos_1", "exit": 0, "output": "a\nb\n"})
+
+    def test_modules_come_when_they_are_asked_for(self):
+        self.up("--vms", "1", "--disk")
+        for scheduler in ("bfq", "kyber", "mq-deadline", "none"):
+            self.in_guest(f"echo {scheduler} > /sys/block/vda/queue/scheduler")
+            self.assertIn(f"[{scheduler}]",
+                          self.in_guest("cat /sys/block/vda/queue/scheduler").stdout)
+        self.in_guest("mount -t ext4 /dev/vda /tmp", check=False)  # an empty disk
+        self.assertIn("ext4", self.in_guest("cat /proc/filesystems").stdout)
+
+    def test_a_command_ends_with_its_host(self):
+        self.up("--vms", "1")
+        words = ["run", "--uri", self.rig.uri, "aos_1", "--", "echo began; sleep 1000; echo late"]
+        for number, status in ((signal.SIGINT, 137), (signal.SIGKILL, -signal.SIGKILL)):
+            host = Background(self.rig, "run", "fairlead-lab", *words)
+            self.addCleanup(host.kill)
+            until("the command runs", lambda: host.text() == "began\n")
+            host.signal(number)
+            self.assertEqual(host.wait(), status, host.errors())
+            self.assertEqual(host.text(), "began\n")
+            until("it has ended",
+                  lambda: self.in_guest("! pgrep sleep", check=False).returncode == 0)
 
     def test_a_load_that_outgrows_its_guest_is_killed_and_the_agent_lives(self):
         self.up("--vms", "1")

@@ -86,15 +86,11 @@ void Loads::stop() {
   }
 }
 
-void Loads::reap() {
-  while (true) {
-    const pid_t pid = ::waitpid(-1, nullptr, WNOHANG);
-    if (pid <= 0) return;
-    Child* const child = std::ranges::find(children_, pid, &Child::pid);
-    if (child == std::end(children_)) continue;
-    ended(static_cast<std::size_t>(child - children_));
-    ++ended_;
-  }
+void Loads::took(pid_t pid) {
+  Child* const child = std::ranges::find(children_, pid, &Child::pid);
+  if (child == std::end(children_)) return;
+  ended(static_cast<std::size_t>(child - children_));
+  ++ended_;
 }
 
 void Loads::fill(Report& report) const {

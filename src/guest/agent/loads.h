@@ -37,8 +37,8 @@ class Loads {
   // Starts the children of one load; nullptr, or what is wrong.
   const char* start(const LoadShape& shape);
   void stop();
-  // After SIGCHLD: takes all that have ended, strangers too (we are pid 1).
-  void reap();
+  // A process that waitpid() took; strangers, too.
+  void took(pid_t pid);
   void fill(Report& report) const;
 
  private:

@@ -23,6 +23,7 @@
 #include <cstring>
 
 #include "guest/agent/loads.h"
+#include "guest/agent/shell_command.h"
 #include "guest/agent/system.h"
 #include "guest/agent/tracer.h"
 #include "guest/agent_protocol.h"
@@ -33,6 +34,7 @@ namespace {
 using namespace fairlead::guest;
 
 constexpr std::int64_t kPortPatienceNs = 5'000'000'000;
+constexpr std::uint64_t kOrphanMs = 300;
 constexpr std::size_t kCommandLineBytes = 4096;
 
 class Agent {
@@ -50,6 +52,10 @@ class Agent {
   void answer_report(std::uint32_t id);
   void answer_tracer();
   const char* trace(std::uint32_t id, std::string_view arguments);
+  const char* run_command(std::uint32_t id, std::string_view text);
+  void answer_command();
+  void end_orphan(std::uint64_t now_ms);
+  void reap();
   void send(const char* bytes, std::size_t size);
   void flush();
   void serve_port(int events);
@@ -57,11 +63,13 @@ class Agent {
 
   Loads loads_;
   Tracer tracer_;
+  ShellCommand command_;
   LineBuffer lines_;
   char waiting_[4 * kLineBytes] = {};  // answers that could not be sent yet
   std::size_t waiting_bytes_ = 0;
   int port_ = -1;
   bool host_there_ = true;  // as far as we know
+  std::uint64_t host_gone_ms_ = 0;
   std::uint64_t boot_ms_ = 0;
   std::uint64_t report_every_ms_ = 0;  // 0: never
   std::uint64_t next_report_ms_ = 0;
@@ -140,7 +148,17 @@ void Agent::flush() {
 void Agent::serve_port(int events) {
   read_port();
   if (waiting_bytes_ != 0) flush();
-  if ((events & POLLHUP) != 0) host_there_ = false;
+  if ((events & POLLHUP) == 0) return;
+  host_there_ = false;
+  host_gone_ms_ = uptime_ms();
+}
+
+// A host that goes takes its command with it.  Not at once: what the next one asks can be here
+// before the news that it is.
+void Agent::end_orphan(std::uint64_t now_ms) {
+  if (host_there_ || now_ms < host_gone_ms_ + kOrphanMs) return;
+  host_gone_ms_ = UINT64_MAX - kOrphanMs;
+  command_.end();
 }
 
 void Agent::answer(std::uint32_t id, const char* wrong) {
@@ -175,9 +193,33 @@ const char* Agent::trace(std::uint32_t id, std::string_view arguments) {
   return command->start ? tracer_.start(id, *command) : tracer_.stop(id);
 }
 
+// nullptr: the answers come later.
+const char* Agent::run_command(std::uint32_t id, std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  return command_.start(id, text);
+}
+
+// As much as the host has taken the answers of.
+void Agent::answer_command() {
+  char line[kLineBytes];
+  while (waiting_bytes_ == 0) {
+    const std::size_t size = command_.next_line(line, sizeof line);
+    if (size == 0) return;
+    send(line, size);
+  }
+}
+
+// All that have ended, strangers too: we are pid 1.
+void Agent::reap() {
+  int status = 0;
+  for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (!command_.took(pid, status)) loads_.took(pid);
+  }
+}
+
 void Agent::obey(std::string_view line) {
   const auto request = parse_request(line);
-  if (!request) return answer(0, "what? ping, load, add, stop, report, trace, poweroff");
+  if (!request) return answer(0, "what? ping, load, add, stop, report, trace, run, end, poweroff");
   switch (request->verb) {
     case Verb::kPing: return answer(request->id, nullptr);
     case Verb::kReport: return answer_report(request->id);
@@ -185,7 +227,16 @@ void Agent::obey(std::string_view line) {
     case Verb::kTrace:
       if (const char* wrong = trace(request->id, request->arguments)) answer(request->id, wrong);
       return;
-    case Verb::kStop: loads_.stop(); return answer(request->id, nullptr);
+    case Verb::kRun:
+      if (const char* wrong = run_command(request->id, request->arguments)) {
+        answer(request->id, wrong);
+      }
+      return;
+    case Verb::kEnd: return answer(request->id, command_.end());
+    case Verb::kStop:
+      loads_.stop();
+      command_.end();
+      return answer(request->id, nullptr);
     case Verb::kLoad: loads_.stop(); [[fallthrough]];
     case Verb::kAdd: return answer(request->id, load(request->arguments, ' '));
   }
@@ -214,6 +265,7 @@ int Agent::wait_ms() const {
   std::uint64_t next = UINT64_MAX;
   if (report_every_ms_ != 0) next = std::min(next, next_report_ms_);
   if (end_ms_ != 0) next = std::min(next, end_ms_);
+  if (!host_there_) next = std::min(next, host_gone_ms_ + kOrphanMs);
   if (next == UINT64_MAX) return -1;
   const std::uint64_t now = uptime_ms();
   return next <= now ? 0 : static_cast<int>(std::min<std::uint64_t>(next - now, 1'000'000));
@@ -239,19 +291,23 @@ void Agent::run() {
   next_report_ms_ = boot_ms_ + report_every_ms_;
   while (true) {
     const auto wanted = static_cast<short>(waiting_bytes_ == 0 ? POLLIN : POLLIN | POLLOUT);
-    pollfd files[3] = {
-        {signal_fd, POLLIN, 0}, {host_there_ ? port_ : -1, wanted, 0}, {tracer_.fd(), POLLIN, 0}};
-    ::poll(files, 3, wait_ms());
+    pollfd files[] = {{signal_fd, POLLIN, 0},
+                      {host_there_ ? port_ : -1, wanted, 0},
+                      {tracer_.fd(), POLLIN, 0},
+                      {waiting_bytes_ == 0 ? command_.fd() : -1, POLLIN, 0}};
+    ::poll(files, std::size(files), wait_ms());
     if (files[0].revents != 0) {
       signalfd_siginfo info;
       while (::read(signal_fd, &info, sizeof info) > 0) {
         if (info.ssi_signo == SIGIO) host_there_ = true;
       }
-      loads_.reap();
+      reap();
     }
     if (files[2].revents != 0) answer_tracer();
     if (files[1].revents != 0) serve_port(files[1].revents);
+    answer_command();
     const std::uint64_t now = uptime_ms();
+    end_orphan(now);
     if (end_ms_ != 0 && now >= end_ms_) report_on_console(), power_off();
     if (report_every_ms_ != 0 && now >= next_report_ms_) {
       report_on_console();

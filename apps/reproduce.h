@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What `fairlead reproduce` does for each course document.
+//
+//     001  reproduce_managers()   its cases again in simulation, beside simple policies
+//     003  reproduce_relay()      its measurements again: messages, and a guest's I/O
+//
+// Thread-safety: none.  They return exit codes, and have said what was wrong.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace fairlead::apps {
+
+inline constexpr const char* kReproduce = "fairlead-reproduce";
+
+struct ReproduceOptions {
+  std::string document;
+  std::string folder;               // for samples and plots
+  std::optional<std::string> only;  // a case
+  std::uint64_t seed = 1;           // 001
+  std::uint32_t rounds = 5;         // 003
+  std::string output = "text";
+};
+
+int reproduce_managers(const ReproduceOptions& options);
+int reproduce_relay(const ReproduceOptions& options);
+
+// That there is no gnuplot here, but `what`.
+void say_not_drawn(const char* what);
+
+}  // namespace fairlead::apps
