@@ -34,7 +34,6 @@ class RelaySource final : public LiveSource {
  private:
   RelaySource(SourceKind kind, std::string name, relay::Consumer consumer, bool same_clock);
   base::Result<bool> read_all(TraceFileWriter& file, int pieces);
-  void write_broken(TraceFileWriter& file, std::uint32_t stream);
   void write_down(TraceFileWriter& file, const relay::StreamPiece& piece);
   void write_records(TraceFileWriter& file, const relay::StreamPiece& piece);
   void write_losses(TraceFileWriter& file, const relay::StreamPiece& piece);
