@@ -218,8 +218,8 @@ ROWS = {
            "As many messages of one size as will go; each holds its number, which the reader looks "
            "at. Pipe, Unix stream socket and TCP over the loopback device: one call a message on "
            "both sides, the pipe 512 KiB long as our channel is, TCP with Nagle's algorithm, which "
-           "is faster here. The relay's consumer takes what there is. Each process on a core of its "
-           "own, as in rows 14 and 15.", small_messages),
+           "is faster here. The relay's consumer takes what there is. Each process on a core of "
+           "its own, as in rows 14 and 15.", small_messages),
     "14": ("large messages to what memory can do",
            "The limit: a ring of the same bytes into which one process copies each message and out "
            "of which the other copies it, and nothing else.", large_messages),

@@ -49,6 +49,6 @@ def traced(bench):
 ROWS = {
     "19": ("the block service traced, to itself untraced",
            "One client on the image; beside it, in every second run, fairlead-trace records the "
-           "service's six to seven events a request into a file in memory. Tracer, service and client share "
-           "the machine's cores, so that the tracer's work counts, too.", traced),
+           "service's six to seven events a request into a file in memory. Tracer, service and "
+           "client share the machine's cores, so that the tracer's work counts, too.", traced),
 }

@@ -7,13 +7,12 @@
 
 #include "base/clock.h"
 #include "fairlead/abi/relay.h"
-#include "relay/stamp.h"
+#include "trace/relayed_record.h"
 
 namespace fairlead::trace {
 namespace {
 
 using abi::TraceLossCause;
-using abi::TraceType;
 
 constexpr int kMostPieces = 4096;  // in one poll: other sources wait
 
@@ -84,7 +83,9 @@ base::Result<bool> RelaySource::read_all(TraceFileWriter& file, int pieces) {
     FL_TRY(const relay::Look look, consumer_.read(piece));
     if (look == relay::Look::kEmpty) return true;
     if (look == relay::Look::kBroken) {
-      write_broken(file, piece.stream);
+      // It is read no further.
+      write_broken(file, number_, static_cast<std::uint16_t>(piece.stream),
+                   last_stamps_[piece.stream]);
       continue;
     }
     write_down(file, piece);
@@ -108,25 +109,9 @@ void RelaySource::measure_clock(TraceFileWriter& file) {
   const auto measured = consumer_.measure_clock(kRounds, kPatience);
   if (!measured) return;  // again at the next poll
   clock_.add(*measured);
-  const relay::ClockInterval& known = clock_.interval();
   // A guest that did not run just then answered late: the next answer may be better.
   measure_ns_ = now_ns + (clock_is_good() ? base::kNanosPerSecond : kSoonNs);
-  file.clock(number_, {.offset_ticks = known.middle(),
-                       .half_width_ticks = known.half_width(),
-                       .at_stamp = relay::stamp(),
-                       .epoch = clock_.epoch()});
-}
-
-// A stream that broke its rules is read no further: nobody knows what is missing of it, and where
-// it ends.
-void RelaySource::write_broken(TraceFileWriter& file, std::uint32_t stream) {
-  file.loss(number_, static_cast<std::uint16_t>(stream),
-            {.records = 1,
-             .bytes = 0,
-             .first_stamp = last_stamps_[stream],
-             .last_stamp = 0,
-             .cause = TraceLossCause::kCorrupt,
-             .reserved = {}});
+  write_clock(file, number_, clock_);
 }
 
 void RelaySource::write_down(TraceFileWriter& file, const relay::StreamPiece& piece) {
@@ -145,19 +130,10 @@ void RelaySource::write_records(TraceFileWriter& file, const relay::StreamPiece&
   // The reader has checked the headers: whole records, one after the other.
   for (std::span<const std::byte> rest = piece.data; rest.size() >= sizeof(abi::RelayRecord);) {
     const auto header = read_as<abi::RelayRecord>(rest.data());
-    const std::byte* payload = rest.data() + sizeof header;
-    const std::size_t bytes = header.bytes - sizeof header;
-    const bool fits = bytes == sizeof(abi::BlockEvent);
-    switch (fits ? TraceType(header.type) : TraceType{}) {
-      case TraceType::kBlock:
-        file.event(number_, stream, header.stamp, read_as<abi::BlockEvent>(payload));
-        break;
-      case TraceType::kName: file.name(number_, read_as<abi::TraceName>(payload)); break;
-      case TraceType::kDevice: file.device(number_, read_as<abi::TraceDevice>(payload)); break;
-      case TraceType::kLoss: file.loss(number_, stream, read_as<abi::TraceLoss>(payload)); break;
-      default:
-        if (strange.records++ == 0) strange.first_stamp = header.stamp;
-        strange.last_stamp = header.stamp;
+    const auto payload = rest.subspan(sizeof header, header.bytes - sizeof header);
+    if (!write_record(file, number_, stream, header, payload)) {
+      if (strange.records++ == 0) strange.first_stamp = header.stamp;
+      strange.last_stamp = header.stamp;
     }
     last_stamps_[piece.stream] = header.stamp;
     rest = rest.subspan((header.bytes + 7U) & ~7U);

@@ -29,15 +29,12 @@ class RelaySource final : public LiveSource {
   base::Result<bool> poll(TraceFileWriter& file) override;
   base::Status finish(TraceFileWriter& file) override;
 
-  // Of a producer whose clock is its own, and that answers: if it is due.
-  void measure_clock(TraceFileWriter& file);
-
  private:
   RelaySource(SourceKind kind, std::string name, relay::Consumer consumer, bool same_clock);
+  void measure_clock(TraceFileWriter& file);  // if it is to be measured, and due
   void settle_clock(TraceFileWriter& file);
   bool clock_is_good() const noexcept;
   base::Result<bool> read_all(TraceFileWriter& file, int pieces);
-  void write_broken(TraceFileWriter& file, std::uint32_t stream);
   void write_down(TraceFileWriter& file, const relay::StreamPiece& piece);
   void write_records(TraceFileWriter& file, const relay::StreamPiece& piece);
   void write_losses(TraceFileWriter& file, const relay::StreamPiece& piece);

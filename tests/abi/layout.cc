@@ -15,6 +15,7 @@
 #include "fairlead/abi/ring.h"
 #include "fairlead/abi/segment.h"
 #include "fairlead/abi/trace.h"
+#include "fairlead/abi/trace_port.h"
 
 using namespace fairlead::abi;
 
@@ -513,6 +514,40 @@ void trace() {
   }
 }
 
+void trace_port() {
+  std::printf("# trace_port.h\n\n");
+  CONST(kPortQuestionMagic);
+  std::printf("\n");
+  {
+    ENUM(PortType);
+    VALUE(kHello);
+    VALUE(kAnswer);
+    VALUE(kEnd);
+    std::printf("\n");
+  }
+  {
+    STRUCT(PortHello);
+    FIELD(session);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(PortAnswer);
+    FIELD(round);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(PortEnd);
+    FIELD(records);
+    FIELD(lost);
+    FIELD(reserved);
+  }
+  {
+    STRUCT(PortQuestion);
+    FIELD(magic);
+    FIELD(round);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -522,5 +557,6 @@ int main() {
   control();
   relay();
   trace();
+  trace_port();
   return sound ? 0 : 1;
 }
