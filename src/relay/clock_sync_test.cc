@@ -30,6 +30,17 @@ TEST(ClockInterval, TheMiddleIsWithinHalfAWidthOfBothEnds) {
   EXPECT_EQ(all.half_width(), std::uint64_t{1} << 63);
 }
 
+// A hostile producer chooses both ends, if not their distance.
+TEST(ClockInterval, AMiddlePastTheEndOfSixtyFourBitsIsNoOverflow) {
+  const ClockInterval wrapped{kMost - 2, kLeast + 7};
+  EXPECT_EQ(wrapped.width(), 10U);
+  EXPECT_EQ(wrapped.middle(), kLeast + 2);
+  ClockCertificate certificate;
+  EXPECT_TRUE(certificate.add(wrapped));
+  EXPECT_FALSE(certificate.add({0, 1}));
+  EXPECT_EQ(certificate.interval().high, 1);
+}
+
 TEST(ClockInterval, OnlyWhatIsInBothIsInTheIntersection) {
   const auto common = intersection({0, 10}, {5, 20});
   ASSERT_TRUE(common);
