@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <latch>
 #include <string>
 #include <thread>
@@ -67,6 +69,14 @@ Read read_all(Consumer& consumer) {
     all.lost += piece.losses.records();
     consumer.take();
   }
+}
+
+// 0 if `work` is true there.
+int exit_code_of_a_child(const std::function<bool()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(work() ? 0 : 1);
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 TEST(RelayChannel, CarriesRecordsFromOpenToClose) {
@@ -133,11 +143,15 @@ TEST(RelayChannel, EachWrongOrderIsAnErrorAndCounted) {
   StreamPiece piece;
   EXPECT_EQ(consumer->read(piece).error().kind(), ErrorKind::kClosed);
   EXPECT_EQ(consumer->poll_fd().error().kind(), ErrorKind::kClosed);
+  EXPECT_EQ(consumer->measure_clock(1, milliseconds(1000)).error().kind(), ErrorKind::kClosed);
   EXPECT_FALSE(consumer->wait(milliseconds(1000)));
-  EXPECT_EQ(consumer->wrong_calls(), 3U);
+  consumer->take();
+  EXPECT_EQ(consumer->wrong_calls(), 6U);
+  EXPECT_TRUE(consumer->ended()) << "or who reads until then would do so for ever";
   ASSERT_TRUE(producer.close(milliseconds(0)));
   EXPECT_EQ(producer.close(milliseconds(0)).error().kind(), ErrorKind::kClosed);
-  EXPECT_EQ(producer.closed_again(), 1U);
+  EXPECT_FALSE(producer.answer_clock({}));
+  EXPECT_EQ(producer.wrong_calls(), 2U);
 }
 
 TEST(RelayChannel, ADisconnectLeavesThePlaceToTheNextConsumer) {
@@ -387,17 +401,59 @@ TEST(RelayChannel, AForkedChildHasNoPartInIt) {
   auto consumer = connect_to(producer);
   ASSERT_TRUE(consumer);
   write(producer, "parent");
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const bool refused = write(producer, "child") == Written::kClosed;
-    ::_exit(refused && producer.fd() == -1 ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+  EXPECT_EQ(exit_code_of_a_child([&] {
+              return write(producer, "child") == Written::kClosed && producer.fd() == -1 &&
+                     producer.closed() && !producer.answer_clock({}) &&
+                     producer.close({}).error().kind() == ErrorKind::kClosed &&
+                     producer.wrong_calls() == 2;
+            }),
+            0);
+  EXPECT_EQ(consumer->heartbeat(), 0U);
+  EXPECT_FALSE(consumer->closed());
   write(producer, "parent again");
   EXPECT_THAT(read_all(*consumer).records, ElementsAre("parent", "parent again"));
   EXPECT_EQ(consumer->producer(), ProducerLife::kOpen);
+}
+
+TEST(RelayChannel, AForkedChildReadsNothingAndDisconnectsNobody) {
+  Producer producer = open_channel();
+  auto consumer = connect_to(producer);
+  ASSERT_TRUE(consumer);
+  write(producer, "parent");
+  EXPECT_EQ(exit_code_of_a_child([&] {
+              StreamPiece piece;
+              const bool refused = consumer->read(piece).error().kind() == ErrorKind::kClosed &&
+                                   consumer->disconnect().error().kind() == ErrorKind::kClosed &&
+                                   consumer->wrong_calls() == 2;
+              const Consumer ended = std::move(*consumer);
+              return refused;
+            }),
+            0);
+  EXPECT_TRUE(producer.connected());
+  EXPECT_THAT(read_all(*consumer).records, ElementsAre("parent"));
+}
+
+// The kernel's word on who is there is not kept alive by a child.
+TEST(RelayChannel, AForkedChildHoldsNobodysPlace) {
+  Producer producer = open_channel();
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  auto first = connect_to(producer);
+  ASSERT_TRUE(first);
+  char byte = 0;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[0]);
+    ::_exit(::write(ends[1], &byte, 1) == 1 && ::read(ends[1], &byte, 1) == 0 ? 0 : 1);
+  }
+  ::close(ends[1]);
+  ASSERT_EQ(::read(ends[0], &byte, 1), 1) << "the child is there";
+  ASSERT_TRUE(first->disconnect());
+  EXPECT_TRUE(connect_to(producer)) << "the child has the lock";
+  ::close(ends[0]);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // One clock on both sides: the truth is 0.
@@ -406,7 +462,7 @@ TEST(RelayChannel, AProducerThatAnswersTellsItsClockAndThatItLives) {
   auto consumer = connect_to(producer);
   ASSERT_TRUE(consumer);
   EXPECT_EQ(consumer->heartbeat(), 0U);
-  EXPECT_FALSE(consumer->measure_clock(2, milliseconds(2)));  // it answers nobody yet
+  EXPECT_EQ(consumer->measure_clock(2, milliseconds(2)).error().kind(), ErrorKind::kTimeout);
   std::atomic<bool> stop{false};
   std::thread answering([&] {
     while (!stop) producer.answer_clock(std::chrono::microseconds(200));
@@ -418,8 +474,19 @@ TEST(RelayChannel, AProducerThatAnswersTellsItsClockAndThatItLives) {
   EXPECT_LE(measured->low, 0);
   EXPECT_GE(measured->high, 0);
   EXPECT_GT(consumer->heartbeat(), 0U);
-  ASSERT_TRUE(consumer->disconnect());
-  EXPECT_FALSE(consumer->measure_clock(2, milliseconds(2)));
+}
+
+TEST(RelayChannel, AClockOfAnotherKindIsNotMeasured) {
+  const ChannelOptions options{.streams = 1, .sub_buffer_bytes = 4096, .sub_buffers = 4};
+  auto segment = create_channel(options);
+  ASSERT_TRUE(segment);
+  auto& shape = *reinterpret_cast<abi::RelayShape*>(segment->data() + 256);
+  ASSERT_EQ(shape.clock, kStampClock);
+  shape.clock =
+      kStampClock == abi::RelayClock::kTsc ? abi::RelayClock::kMonotonicRaw : abi::RelayClock::kTsc;
+  auto consumer = Consumer::connect(base::Fd(::dup(segment->fd())), segment->size());
+  ASSERT_TRUE(consumer) << consumer.error().message();
+  EXPECT_EQ(consumer->measure_clock(1, milliseconds(1)).error().kind(), ErrorKind::kUnsupported);
 }
 
 }  // namespace
