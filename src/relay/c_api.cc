@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "daemon/runtime_dir.h"
 #include "relay/clock_sync.h"
 #include "relay/consumer.h"
@@ -63,7 +64,7 @@ struct fl_relay_consumer {
   const bool same_clock;       // as the producer's: it runs under our kernel
   ClockCertificate clock;      // of another's
   std::uint64_t measured = 0;  // when that last grew
-  std::uint64_t asked = 0;     // when we last asked for the producer's life
+  std::int64_t asked_ns = 0;   // when we last asked for the producer's life
   StreamPiece piece;           // being handed out
   bool holding = false;        // it is, and has not been taken
   std::size_t at = 0;          // of the next record in its data
@@ -199,11 +200,9 @@ void hand_out(fl_relay_consumer& from, std::size_t most, fl_relay_batch& batch) 
 // Whether the producer has ended, and all is read.  The kernel alone knows of a death, and to ask
 // it costs more than all else of a look: once in a millisecond.
 bool ended(fl_relay_consumer& of) noexcept {
-  const std::uint64_t now = relay::stamp();
-  if (!of.consumer.closed() && now - of.asked < relay::stamps_in(std::chrono::milliseconds(1))) {
-    return false;
-  }
-  of.asked = now;
+  const std::int64_t now_ns = base::monotonic_ns();
+  if (!of.consumer.closed() && now_ns - of.asked_ns < base::kNanosPerMilli) return false;
+  of.asked_ns = now_ns;
   return of.consumer.ended();
 }
 

@@ -160,8 +160,9 @@ struct fl_relay_header {
 /* The next record of a batch; 0: there is none.  Its losses are the batch's, and left alone. */
 static inline int fl_relay_next(struct fl_relay_batch* batch, struct fl_relay_record* record) {
   struct fl_relay_header header = {0, 0, 0, 0};
-  const unsigned char* begin = batch->data + batch->at;
+  const unsigned char* begin;
   if (batch->at >= batch->bytes) return 0;
+  begin = batch->data + batch->at;
   record->payload = begin;
   record->bytes = batch->item_bytes;
   if (batch->stride == 0) {
@@ -203,7 +204,8 @@ struct fl_relay_clock {
 /* Asks so many rounds [0: 64], for ms until the first is answered.  What is measured is an interval
  * that holds the truth; those of many calls are intersected.  0: it fits what was known; 1: the
  * clock has stepped since; -ETIMEDOUT: the producer does not answer; -ENOSYS: its clock is of
- * another kind; -ENOTCONN after disconnect.  `clock` may be null. */
+ * another kind; -ENOTCONN after disconnect.  `clock` may be null.  The first call of this or
+ * fl_relay_time_of() takes 20 ms more: it measures the rate of our own clock. */
 int fl_relay_measure_clock(struct fl_relay_consumer* consumer, uint32_t rounds, uint32_t ms,
                            struct fl_relay_clock* clock);
 

@@ -52,7 +52,7 @@ class RelayCTest : public testing::Test {
   // Payloads until there is none; what the last call said is in `end_`.
   std::vector<std::string> read_all() {
     std::vector<std::string> all;
-    while ((end_ = fl_relay_read(consumer_, &record_)) == 1) {
+    while (all.size() < 10'000 && (end_ = fl_relay_read(consumer_, &record_)) == 1) {
       all.emplace_back(static_cast<const char*>(record_.payload), record_.bytes);
     }
     return all;
@@ -212,7 +212,7 @@ TEST_F(RelayCTest, ReadsSoMuchAtOnce) {
   EXPECT_THAT(batch_of(1), ElementsAre(std::string(100, 'x')));
   ASSERT_EQ(fl_relay_read(consumer_, &record_), 1);
   EXPECT_EQ(record_.number, 7U);
-  EXPECT_THAT(batch_of(71), ElementsAre("two", "six")) << "the rest of what is in hand";
+  EXPECT_THAT(batch_of(48), ElementsAre("two", "six")) << "the rest of what is in hand";
   EXPECT_EQ(fl_relay_wait(consumer_, 0), 1);
   EXPECT_THAT(batch_of(SIZE_MAX), ElementsAre("ten"));
 
