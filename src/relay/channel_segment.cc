@@ -62,7 +62,13 @@ base::Status refuse(const std::string& why) {
   return base::fail(ErrorKind::kCorrupt, "the relay channel " + why);
 }
 
+// Of a mapping they are always so; of what somebody else gives, perhaps not.
+bool at_a_page(const std::byte* at) noexcept {
+  return reinterpret_cast<std::uintptr_t>(at) % abi::kRelayPageBytes == 0;
+}
+
 base::Status check_header(const std::byte* at, std::uint64_t bytes) {
+  if (!at_a_page(at)) return invalid("a relay channel begins at a page");
   if (bytes < 3 * abi::kRelayPageBytes) return refuse("is too small");
   const auto* header = reinterpret_cast<const abi::SegmentHeader*>(at);
   if (header->magic.load(std::memory_order_acquire) != abi::kSegmentMagic) {
@@ -165,6 +171,7 @@ base::Result<shm::Segment> create_channel(const ChannelOptions& options) {
 base::Result<ChannelMap> lay_out_channel(std::byte* at, std::uint64_t bytes,
                                          const ChannelOptions& options) {
   FL_TRY_STATUS(check_options(options));
+  if (!at_a_page(at)) return base::fail(invalid("a relay channel begins at a page").error());
   const std::uint64_t needed = channel_bytes(options);
   if (bytes < needed) {
     return base::fail(ErrorKind::kInvalid, "a channel of these sizes takes " +

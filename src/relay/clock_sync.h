@@ -11,6 +11,9 @@
 // have the truth in common: their intersection is a bound that holds, not an estimate.  Where it is
 // empty the clock has stepped.
 //
+// The two ends are a template over their words and the time, as a stream's are (platform.h), so
+// that the model checker runs the same source.
+//
 // Thread-safety: an asker and an answerer each belong to one thread.  Units: ticks of stamp().
 // Distrust: a producer that lies about its clock gets wrong times for its own events, no more.
 #pragma once
@@ -19,14 +22,12 @@
 #include <cstdint>
 #include <optional>
 
-#include "fairlead/abi/relay.h"
+#include "relay/platform.h"
 
 namespace fairlead::relay {
 
-// stamp(), after all that was loaded before: an early one would make the bound a lie.
-std::uint64_t ordered_stamp() noexcept;
-
-// Where producer − consumer lies.
+// Where producer − consumer lies.  What a hostile producer says may lie anywhere, and its ends the
+// wrong way round: all arithmetic is modulo 2^64.
 struct ClockInterval {
   std::int64_t low = 0;
   std::int64_t high = 0;
@@ -36,46 +37,94 @@ struct ClockInterval {
   }
   // The middle is this near to the truth.
   std::uint64_t half_width() const noexcept { return width() / 2 + width() % 2; }
-  std::int64_t middle() const noexcept { return low + static_cast<std::int64_t>(width() / 2); }
+  std::int64_t middle() const noexcept {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + width() / 2);
+  }
 };
 
 // Nothing: they have nothing in common.
 std::optional<ClockInterval> intersection(const ClockInterval& one,
                                           const ClockInterval& other) noexcept;
 
-// The producer's side.
-class ClockAnswerer {
+// The producer's side.  A stamp is stored before the round that tells of it, which releases it.
+template <typename P>
+class BasicClockAnswerer {
  public:
-  ClockAnswerer(abi::RelaySyncIn& in, const abi::RelaySyncOut& out) noexcept : in_(in), out_(out) {}
+  BasicClockAnswerer(typename P::SyncIn& in, const typename P::SyncOut& out) noexcept
+      : in_(in), out_(out) {}
 
   // Answers if there is a new question; false: there is none.  The faster, the tighter the bound.
-  bool answer() noexcept;
+  bool answer() noexcept {
+    const std::uint64_t round = P::template load<Site::kSeeAsked>(out_.round);
+    if (round == answered_) return false;
+    P::template store<Site::kPutStamp>(in_.stamp, P::ordered_stamp());
+    P::template store<Site::kAnswer>(in_.round, round);
+    answered_ = round;
+    return true;
+  }
   // The same, and then, as questions come in bursts, for as long after each as `spin`.
-  bool answer_burst(std::chrono::nanoseconds spin) noexcept;
+  bool answer_burst(std::chrono::nanoseconds spin) noexcept {
+    if (!answer()) return false;
+    const std::uint64_t patience = P::stamps_in(spin);
+    for (std::uint64_t last = P::stamp(); P::stamp() - last < patience;) {
+      if (answer()) last = P::stamp();
+    }
+    return true;
+  }
 
  private:
-  abi::RelaySyncIn& in_;
-  const abi::RelaySyncOut& out_;
+  typename P::SyncIn& in_;
+  const typename P::SyncOut& out_;
   std::uint64_t answered_ = 0;
 };
 
 // The consumer's side.
-class ClockAsker {
+template <typename P>
+class BasicClockAsker {
  public:
   // Goes on with the rounds of who asked before.
-  ClockAsker(const abi::RelaySyncIn& in, abi::RelaySyncOut& out) noexcept;
+  BasicClockAsker(const typename P::SyncIn& in, typename P::SyncOut& out) noexcept
+      : in_(in), out_(out), round_(P::template load<Site::kSeeAsked>(out.round)) {}
 
   // Waits so long for the first answer, as the producer looks now and then only; the others follow
   // at once.  Nothing: nobody answered.
-  std::optional<ClockInterval> measure(int rounds, std::chrono::nanoseconds patience) noexcept;
+  std::optional<ClockInterval> measure(int rounds, std::chrono::nanoseconds patience) noexcept {
+    auto known = ask(patience);
+    for (int i = 1; known && i < rounds; ++i) {
+      const auto more = ask(kAnswerAtOnce);
+      if (!more) break;
+      const auto common = intersection(*known, *more);
+      known = common ? common : more;  // it stepped just now: what came last is true
+    }
+    return known;
+  }
 
  private:
-  std::optional<ClockInterval> ask(std::chrono::nanoseconds patience) noexcept;
+  static constexpr std::chrono::nanoseconds kAnswerAtOnce = std::chrono::microseconds(500);
 
-  const abi::RelaySyncIn& in_;
-  abi::RelaySyncOut& out_;
+  // An answer that comes too late answers no later question: the rounds differ.
+  std::optional<ClockInterval> ask(std::chrono::nanoseconds patience) noexcept {
+    const std::uint64_t limit = P::stamps_in(patience);
+    ++round_;
+    const std::uint64_t asked = P::ordered_stamp();
+    P::template store<Site::kAsk>(out_.round, round_);
+    while (P::template load<Site::kSeeAnswer>(in_.round) != round_) {
+      if (P::stamp() - asked > limit) return std::nullopt;
+      P::relax();
+    }
+    const std::uint64_t theirs = P::template load<Site::kSeeStamp>(in_.stamp);
+    const std::uint64_t answered = P::ordered_stamp();
+    return ClockInterval{static_cast<std::int64_t>(theirs - answered),
+                         static_cast<std::int64_t>(theirs - asked)};
+  }
+
+  const typename P::SyncIn& in_;
+  typename P::SyncOut& out_;
   std::uint64_t round_;
 };
+
+using ClockAnswerer = BasicClockAnswerer<Production>;
+using ClockAsker = BasicClockAsker<Production>;
 
 // What is known of a producer's clock over time.
 class ClockCertificate {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <limits>
+#include <optional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -28,6 +29,17 @@ TEST(ClockInterval, TheMiddleIsWithinHalfAWidthOfBothEnds) {
   }
   const ClockInterval all{kLeast, kMost};
   EXPECT_EQ(all.half_width(), std::uint64_t{1} << 63);
+}
+
+// A hostile producer chooses both ends, if not their distance.
+TEST(ClockInterval, AMiddlePastTheEndOfSixtyFourBitsIsNoOverflow) {
+  const ClockInterval wrapped{kMost - 2, kLeast + 7};
+  EXPECT_EQ(wrapped.width(), 10U);
+  EXPECT_EQ(wrapped.middle(), kLeast + 2);
+  ClockCertificate certificate;
+  EXPECT_TRUE(certificate.add(wrapped));
+  EXPECT_FALSE(certificate.add({0, 1}));
+  EXPECT_EQ(certificate.interval().high, 1);
 }
 
 TEST(ClockInterval, OnlyWhatIsInBothIsInTheIntersection) {
@@ -111,6 +123,54 @@ TEST_F(ClockSync, TwoThreadsOfOneClockFindNoOffset) {
   }
   stop = true;
   producer.join();
+}
+
+// Answers so many questions as a clock that is `ahead` of ours, then others as one further ahead.
+class SteppingProducer {
+ public:
+  SteppingProducer(abi::RelaySyncIn& in, const abi::RelaySyncOut& out, int before, int after)
+      : thread_([&in, &out, before, after, this] {
+          for (int answered = 0; answered < before + after && !stop_;) {
+            const std::uint64_t round = out.round.load();
+            if (round == in.round.load()) continue;
+            in.stamp = ordered_stamp() + (answered < before ? kBefore : kAfter);
+            in.round = round;
+            ++answered;
+          }
+        }) {}
+  ~SteppingProducer() {
+    stop_ = true;
+    thread_.join();
+  }
+  static constexpr std::uint64_t kBefore = 1'000'000'000'000;
+  static constexpr std::uint64_t kAfter = 2'000'000'000'000;
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+TEST_F(ClockSync, OfAClockThatStepsInABurstTheLastIsTrue) {
+  ClockAsker asker(in_, out_);
+  std::optional<ClockInterval> measured;
+  // A burst that is cut short, as on a busy machine, may have seen nothing of the step.
+  for (int tries = 0; tries < 100; ++tries) {
+    const SteppingProducer producer(in_, out_, 1, 1000);
+    measured = asker.measure(8, milliseconds(20'000));
+    ASSERT_TRUE(measured);
+    if (measured->low > static_cast<std::int64_t>(SteppingProducer::kAfter / 2 * 3 / 2)) break;
+  }
+  EXPECT_LE(measured->low, static_cast<std::int64_t>(SteppingProducer::kAfter));
+  EXPECT_GE(measured->high, static_cast<std::int64_t>(SteppingProducer::kAfter));
+}
+
+TEST_F(ClockSync, ABurstThatIsCutShortSaysWhatWasAnswered) {
+  const SteppingProducer producer(in_, out_, 1, 0);
+  ClockAsker asker(in_, out_);
+  const auto measured = asker.measure(8, milliseconds(20'000));
+  ASSERT_TRUE(measured);
+  EXPECT_LE(measured->low, static_cast<std::int64_t>(SteppingProducer::kBefore));
+  EXPECT_GE(measured->high, static_cast<std::int64_t>(SteppingProducer::kBefore));
 }
 
 TEST_F(ClockSync, WhoFollowsAnAskerGoesOnWithItsRounds) {

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "relay/forked.h"
 #include "relay/presence.h"
 
 namespace fairlead::relay {
@@ -35,6 +37,11 @@ std::chrono::nanoseconds longest_rest(const abi::RelayShape& shape) {
                                               kLookEvery, kLookAtLeastEvery);
 }
 
+std::unexpected<base::Error> disconnected(const char* call) {
+  return base::fail(ErrorKind::kClosed,
+                    std::string(call) + " a relay channel that this process is not connected to");
+}
+
 }  // namespace
 
 class ConsumerState {
@@ -58,7 +65,7 @@ class ConsumerState {
     set(abi::RelayConsumerState::kConnected);
   }
   ~ConsumerState() {
-    if (connected_) disconnect();
+    if (connected()) disconnect();
   }
 
   Look read(StreamPiece& piece, std::size_t most) noexcept;
@@ -82,19 +89,25 @@ class ConsumerState {
     const ProducerLife life = producer();
     return life == ProducerLife::kClosed || life == ProducerLife::kDead;
   }
+  bool closed() const noexcept { return said() == abi::RelayProducerState::kClosed; }
   // In this order: what it wrote before its end is seen then.
-  bool ended() const noexcept { return producer_has_ended() && !anything(); }
+  bool ended() const noexcept { return !connected() || (producer_has_ended() && !anything()); }
 
   void disconnect() noexcept {
     connected_ = false;
     set(abi::RelayConsumerState::kDisconnected);
-    presence_.reset();
-    timer_.reset();
+    let_go();
   }
 
   ClockAsker& clock() noexcept { return clock_; }
 
-  bool connected() const noexcept { return connected_; }
+  bool connected() const noexcept { return connected_ && not_inherited_.is_ours(); }
+  // Has this call still something to do with the channel?  If not, it is counted.
+  bool may_call() noexcept {
+    if (connected()) return true;
+    ++wrong_calls;
+    return false;
+  }
   const ChannelMap& map() const noexcept { return map_; }
   const Reader& reader(std::uint32_t stream) const noexcept { return readers_[stream]; }
   std::uint64_t epoch() const noexcept { return epoch_; }
@@ -106,6 +119,14 @@ class ConsumerState {
  private:
   static constexpr std::uint32_t kNothing = UINT32_MAX;
 
+  void let_go() noexcept {
+    presence_.reset();
+    timer_.reset();
+  }
+  abi::RelayProducerState said() const noexcept {
+    return static_cast<abi::RelayProducerState>(
+        map_.producer->side.state.load(std::memory_order_acquire));
+  }
   void set(abi::RelayConsumerState state) noexcept {
     map_.consumer->side.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
   }
@@ -129,6 +150,7 @@ class ConsumerState {
   std::uint32_t next_ = 0;
   std::uint32_t found_ = kNothing;
   bool connected_ = true;
+  const NotInherited not_inherited_{[this] { let_go(); }};
 };
 
 // One sub-buffer at most of each stream in turn: a fast one does not keep the others waiting.
@@ -172,10 +194,10 @@ base::Result<int> ConsumerState::poll_fd() {
 }
 
 ProducerLife ConsumerState::producer() const noexcept {
+  if (closed()) return ProducerLife::kClosed;
   // The lock first: who closes says so before he lets go of it.
   const bool there = !presence_ || is_taken(presence_, Side::kProducer);
-  const auto state = static_cast<abi::RelayProducerState>(
-      map_.producer->side.state.load(std::memory_order_acquire));
+  const auto state = said();
   if (state == abi::RelayProducerState::kClosed) return ProducerLife::kClosed;
   if (!there) return ProducerLife::kDead;
   return state == abi::RelayProducerState::kClosing ? ProducerLife::kClosing : ProducerLife::kOpen;
@@ -200,47 +222,48 @@ base::Result<Consumer> Consumer::connect_in(std::byte* at, std::uint64_t bytes) 
 }
 
 base::Result<Look> Consumer::read(StreamPiece& piece, std::size_t most) {
-  if (state_->connected()) return state_->read(piece, most);
-  ++state_->wrong_calls;
-  return base::fail(ErrorKind::kClosed, "read a relay channel that was disconnected");
+  if (!state_->may_call()) return disconnected("read");
+  return state_->read(piece, most);
 }
 
 void Consumer::take() noexcept {
-  if (state_->connected()) state_->take();
+  if (state_->may_call()) state_->take();
 }
 
 bool Consumer::wait(std::chrono::nanoseconds timeout) {
+  if (!state_->may_call()) return false;
   auto now = Time::now();
   const auto end = now + timeout;
-  while (state_->connected()) {
+  for (;;) {
     if (state_->found_anything(now)) return true;
     if (state_->producer_has_ended()) return false;
     if (now >= end) return false;
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(end - now, state_->rest(now)));
     now = Time::now();
   }
-  return false;
 }
 
 base::Result<int> Consumer::poll_fd() {
-  if (state_->connected()) return state_->poll_fd();
-  ++state_->wrong_calls;
-  return base::fail(ErrorKind::kClosed, "poll a relay channel that was disconnected");
+  if (!state_->may_call()) return disconnected("poll");
+  return state_->poll_fd();
 }
 
 base::Status Consumer::disconnect() {
-  if (!state_->connected()) {
-    ++state_->wrong_calls;
-    return base::fail(ErrorKind::kClosed, "this relay channel is disconnected already");
-  }
+  if (!state_->may_call()) return disconnected("disconnect from");
   state_->disconnect();
   return {};
 }
 
-std::optional<ClockInterval> Consumer::measure_clock(int rounds,
-                                                     std::chrono::nanoseconds patience) {
-  if (!state_->connected()) return std::nullopt;
-  return state_->clock().measure(rounds, patience);
+base::Result<ClockInterval> Consumer::measure_clock(int rounds, std::chrono::nanoseconds patience) {
+  if (!state_->may_call()) return disconnected("measure the clock of");
+  if (shape().clock != kStampClock) {
+    return base::fail(ErrorKind::kUnsupported,
+                      "the producer of this relay channel has another kind of clock than we");
+  }
+  const auto measured = state_->clock().measure(rounds, patience);
+  if (measured) return *measured;
+  return base::fail(ErrorKind::kTimeout,
+                    "the producer of this relay channel does not answer for its clock");
 }
 
 std::uint64_t Consumer::heartbeat() const noexcept {
@@ -248,6 +271,7 @@ std::uint64_t Consumer::heartbeat() const noexcept {
 }
 
 ProducerLife Consumer::producer() const noexcept { return state_->producer(); }
+bool Consumer::closed() const noexcept { return state_->closed(); }
 bool Consumer::ended() const noexcept { return state_->ended(); }
 const abi::RelayShape& Consumer::shape() const noexcept { return state_->map().shape; }
 ChannelId Consumer::id() const noexcept { return state_->map().id(); }

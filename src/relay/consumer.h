@@ -21,16 +21,18 @@
 // poll_fd() is for those who have a loop of their own: it becomes readable once a millisecond, and
 // read() that finds nothing makes it unreadable.
 //
+// After fork() the child has no part in it: nothing can be read, and its end disconnects nobody.
+//
 // Thread-safety: one thread.  Ownership: a mapping and a file description of its own.
-// Errors: connect(): kBusy if a consumer is there, kCorrupt for what is no channel.  read() and
-// disconnect() after disconnect(): kClosed, counted.
+// Errors: connect(): kBusy if a consumer is there, counted (presence.h), kCorrupt for what is no
+// channel.  After disconnect(), and in a child, each call is counted, and kClosed where it gives a
+// Result.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -75,8 +77,9 @@ class Consumer {
   base::Result<int> poll_fd();  // owned by the consumer
 
   // The producer's clock against ours, of `rounds` questions; waits so long for the first answer.
-  // Nothing: it answers nobody, as most do not: processes of one kernel have one clock.
-  std::optional<ClockInterval> measure_clock(int rounds, std::chrono::nanoseconds patience);
+  // kTimeout: it answers nobody, as most do not: processes of one kernel have one clock.
+  // kUnsupported: its stamps are of another kind than ours.
+  base::Result<ClockInterval> measure_clock(int rounds, std::chrono::nanoseconds patience);
   // The producer's stamp when it last said that it lives; 0: it never did.  In a guest its only
   // sign of life.
   std::uint64_t heartbeat() const noexcept;
@@ -84,14 +87,16 @@ class Consumer {
   base::Status disconnect();
 
   ProducerLife producer() const noexcept;
-  bool ended() const noexcept;  // the producer has, and all is read
+  bool closed()
+      const noexcept;           // the producer says so: one look at memory, the kernel is not asked
+  bool ended() const noexcept;  // the producer has, however, and all is read; or we are gone
 
   const abi::RelayShape& shape() const noexcept;
   ChannelId id() const noexcept;
   std::uint64_t epoch() const noexcept;        // how many consumers this channel has had
   std::uint64_t no_stream() const noexcept;    // records of threads that found no stream
   std::uint32_t broken() const noexcept;       // streams that were given up
-  std::uint64_t wrong_calls() const noexcept;  // after disconnect()
+  std::uint64_t wrong_calls() const noexcept;  // after disconnect(), or in a child
 
   // Of one stream, since the channel was opened, whoever read.
   struct Sums : StreamSums {

@@ -4,10 +4,12 @@
 // below, and memory that is copied to and from.  One source runs in production, under Relacy's
 // model checker, under ThreadSanitizer, with kill points, and against the hostile-producer fuzzer.
 //
-// A Platform gives: Atomic<T>; load<Site>, store<Site>; Memory; stamp().
+// A Platform gives: Atomic<T>; load<Site>, store<Site>; Memory; stamp().  For clock_sync.h also:
+// SyncIn, SyncOut; ordered_stamp(), stamps_in(); relax().
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -38,6 +40,13 @@ enum class Site : std::uint8_t {
   kConsume,      // frees what was copied
   kSeeTaken,     // a successor reads what its predecessor noted
   kSeeTurn,
+  // clock_sync.h
+  kAsk,        // the consumer: a new round, after its stamp
+  kSeeAnswer,  // is it answered?
+  kSeeStamp,   // with what
+  kSeeAsked,   // the producer: is there a new round?
+  kPutStamp,   // its stamp
+  kAnswer,     // which round that answers
 };
 
 // The weakest order that is right: the model check fails with each of them one step weaker.  Two
@@ -45,6 +54,9 @@ enum class Site : std::uint8_t {
 // kNoteTaken: keeps the compiler from noting before the last turn, where a death would leave the
 // valid side half written; a model's process dies in program order, so the model cannot miss it.
 // kSeeTaken: the turn, acquired before, orders it.
+// kAsk, kSeeAsked: keep the stamps of a round on their side of the question.  That is between a
+// word and a counter that is no memory, of which no memory order speaks, and a model runs none
+// early; the compiler keeps to it.
 inline constexpr shm::SiteOrder<Site> kOrders[] = {
     {Site::kAttempt, std::memory_order_release},
     {Site::kCommit, std::memory_order_release},
@@ -63,6 +75,12 @@ inline constexpr shm::SiteOrder<Site> kOrders[] = {
     {Site::kConsume, std::memory_order_release},
     {Site::kSeeTaken, std::memory_order_relaxed},
     {Site::kSeeTurn, std::memory_order_acquire},
+    {Site::kAsk, std::memory_order_release},
+    {Site::kSeeAnswer, std::memory_order_acquire},
+    {Site::kSeeStamp, std::memory_order_relaxed},
+    {Site::kSeeAsked, std::memory_order_acquire},
+    {Site::kPutStamp, std::memory_order_relaxed},
+    {Site::kAnswer, std::memory_order_release},
 };
 
 consteval std::memory_order order_of(Site site) { return shm::order_in(kOrders, site); }
@@ -124,7 +142,13 @@ struct Production : shm::Production {
   using Word32 = std::atomic<std::uint32_t>;
   using StreamIn = abi::RelayStreamIn;
   using StreamOut = abi::RelayStreamOut;
+  using SyncIn = abi::RelaySyncIn;
+  using SyncOut = abi::RelaySyncOut;
   static std::uint64_t stamp() noexcept { return relay::stamp(); }
+  static std::uint64_t ordered_stamp() noexcept { return relay::ordered_stamp(); }
+  static std::uint64_t stamps_in(std::chrono::nanoseconds time) noexcept {
+    return relay::stamps_in(time);
+  }
 };
 
 }  // namespace fairlead::relay

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 
+#include <atomic>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 namespace fairlead::relay {
 namespace {
@@ -18,6 +20,8 @@ struct flock lock_of(Side side) noexcept {
   return lock;
 }
 
+std::atomic<std::uint64_t> refused_so_far{0};
+
 }  // namespace
 
 base::Result<base::Fd> take_side(int memory, Side side) {
@@ -30,12 +34,20 @@ base::Result<base::Fd> take_side(int memory, Side side) {
     return base::fail_errno(errno, "lock the memory of a relay channel");
   }
   const std::string who = side == Side::kProducer ? "producer" : "consumer";
-  return base::fail(base::ErrorKind::kBusy, "this relay channel has a " + who + " already");
+  return base::fail(
+      refused({base::ErrorKind::kBusy, "this relay channel has a " + who + " already"}));
 }
 
 bool is_taken(const base::Fd& other, Side side) noexcept {
   struct flock lock = lock_of(side);
   return ::fcntl(other.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+std::uint64_t refused_calls() noexcept { return refused_so_far.load(std::memory_order_relaxed); }
+
+base::Error refused(base::Error error) noexcept {
+  refused_so_far.fetch_add(1, std::memory_order_relaxed);
+  return error;
 }
 
 }  // namespace fairlead::relay

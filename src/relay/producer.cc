@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "relay/clock_sync.h"
+#include "relay/forked.h"
 #include "relay/presence.h"
 
 namespace fairlead::relay {
@@ -32,8 +33,6 @@ struct Slot {
   Writer writer;
   std::atomic<bool> taken{false};
 };
-
-std::atomic<std::uint32_t> forks{0};  // that led to this process
 
 // The stream that this thread has of the producer it wrote to last: a look here costs less than
 // pthread_getspecific(), which knows all of them.  Producers are told apart by a number that is
@@ -99,7 +98,7 @@ class ProducerState {
     return last != nullptr ? last : find_writer();
   }
 
-  bool of_this_process() const noexcept { return forks_ == forks.load(std::memory_order_relaxed); }
+  bool of_this_process() const noexcept { return not_inherited_.is_ours(); }
 
   // Under TCG a guest's threads take turns on one processor, and no other side adds to it.
   void count_no_stream() noexcept {
@@ -107,7 +106,13 @@ class ProducerState {
   }
 
   bool close(std::chrono::nanoseconds drain);
-  bool closed() const noexcept { return closed_; }
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  // Has this call still something to do with the channel?  If not, it is counted.
+  bool may_call() noexcept {
+    if (of_this_process() && !closed()) return true;
+    wrong_calls.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
   bool connected() const noexcept {
     return consumer_state() == abi::RelayConsumerState::kConnected;
   }
@@ -119,7 +124,7 @@ class ProducerState {
 
   int fd() const noexcept { return segment_.fd(); }
   const ChannelMap& map() const noexcept { return map_; }
-  std::uint64_t closed_again = 0;
+  std::atomic<std::uint64_t> wrong_calls{0};
 
  private:
   friend class Living;
@@ -151,12 +156,12 @@ class ProducerState {
   ClockAnswerer clock_;
   std::deque<Slot> slots_;
   const std::uint64_t number_ = next_producer();
-  const std::uint32_t forks_ = forks.load(std::memory_order_relaxed);
-  bool closed_ = false;
+  std::atomic<bool> closed_{false};
+  const NotInherited not_inherited_{[this] { let_go(); }};
 };
 
 // The producers of this process: a thread that ends gives its stream back only to one that is
-// still there, and a child gives up the descriptors that would keep its parent's locks alive.
+// still there.
 class Living {
  public:
   static Living& all() {
@@ -186,15 +191,10 @@ class Living {
   }
 
  private:
+  // The lock is held over a fork, so that the child finds it free.
   Living() {
     ::pthread_atfork([] { all().mutex_.lock(); }, [] { all().mutex_.unlock(); },
-                     [] {
-                       forks.fetch_add(1, std::memory_order_relaxed);
-                       for (ProducerState* state : all().states_) {
-                         state->let_go();
-                       }
-                       all().mutex_.unlock();
-                     });
+                     [] { all().mutex_.unlock(); });
   }
 
   std::mutex mutex_;
@@ -216,7 +216,7 @@ base::Result<std::unique_ptr<ProducerState>> ProducerState::make(shm::Segment se
 
 ProducerState::~ProducerState() {
   Living::all().remove(this);
-  if (of_this_process() && !closed_) close({});
+  if (of_this_process() && !closed()) close({});
   ::pthread_key_delete(key_);
 }
 
@@ -250,7 +250,7 @@ bool ProducerState::drained() const noexcept {
 
 bool ProducerState::close(std::chrono::nanoseconds drain) {
   constexpr std::chrono::milliseconds kStep(1);
-  closed_ = true;
+  closed_.store(true, std::memory_order_relaxed);
   set(abi::RelayProducerState::kClosing);
   for (Slot& slot : slots_) slot.writer.close();
   const auto end = std::chrono::steady_clock::now() + drain;
@@ -305,20 +305,24 @@ bool Producer::has_room(std::size_t bytes) noexcept {
 }
 
 base::Result<bool> Producer::close(std::chrono::nanoseconds drain) {
-  if (state_->closed()) {
-    ++state_->closed_again;
-    return base::fail(ErrorKind::kClosed, "this relay channel is closed already");
+  if (!state_->may_call()) {
+    return base::fail(ErrorKind::kClosed, state_->of_this_process()
+                                              ? "this relay channel is closed already"
+                                              : "this relay channel is the parent process's");
   }
   return state_->close(drain);
 }
 
 bool Producer::answer_clock(std::chrono::nanoseconds spin) noexcept {
-  return state_->answer_clock(spin);
+  return state_->may_call() && state_->answer_clock(spin);
 }
 
 int Producer::fd() const noexcept { return state_->fd(); }
 std::uint64_t Producer::bytes() const noexcept { return state_->map().bytes; }
 ChannelId Producer::id() const noexcept { return state_->map().id(); }
-std::uint64_t Producer::closed_again() const noexcept { return state_->closed_again; }
+bool Producer::closed() const noexcept { return !state_->of_this_process() || state_->closed(); }
+std::uint64_t Producer::wrong_calls() const noexcept {
+  return state_->wrong_calls.load(std::memory_order_relaxed);
+}
 
 }  // namespace fairlead::relay

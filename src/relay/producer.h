@@ -9,14 +9,16 @@
 //
 // Each thread that writes has a stream of its own, from its first record until it ends; then the
 // next thread may have it.  Threads beyond the streams lose what they write (kNoStream, counted).
-// After fork() the child has no part in it: what it writes goes nowhere and is not counted.
+// After fork() the child has no part in it: what it writes goes nowhere and is not counted, and its
+// close() closes nothing.
 //
 // Thread-safety: write() from any thread, and from signal handlers of a thread that has written
 // before.  close() from one; the destructor when nobody writes any more.
 // Ownership: owns the memory; a consumer maps it for itself.
 // Never blocks, allocates or calls the system in write(), but for a thread's first.
 // Errors: open(): kInvalid for the options, kLimit and others from the system.  close(): kClosed
-// the second time.
+// the second time, and in a child.  What comes after close() is counted: writes with the losses,
+// the rest as wrong_calls().
 #pragma once
 
 #include <atomic>
@@ -58,7 +60,8 @@ class Producer {
 
   // Says that it lives, and answers a consumer that measures this side's clock (clock_sync.h); then
   // spins for as long as `spin` after each answer, as questions come in bursts.  For a producer of
-  // another clock than its consumer's, every few milliseconds, from one thread.
+  // another clock than its consumer's, every few milliseconds, from one thread.  False: nobody
+  // asked, or it is closed.
   bool answer_clock(std::chrono::nanoseconds spin) noexcept;
 
   // Nothing more is written; waits until a connected consumer has read all, or, where what is
@@ -73,7 +76,8 @@ class Producer {
     return consumer_->load(std::memory_order_relaxed) ==
            static_cast<std::uint32_t>(abi::RelayConsumerState::kConnected);
   }
-  std::uint64_t closed_again() const noexcept;  // calls of close() after the first
+  bool closed() const noexcept;                // by this process, or it is a parent's
+  std::uint64_t wrong_calls() const noexcept;  // of what is not a write, after close()
 
  private:
   explicit Producer(std::unique_ptr<ProducerState> state) noexcept;

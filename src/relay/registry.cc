@@ -117,7 +117,7 @@ base::Status write_entry(const std::string& folder, const std::string& name,
 }
 
 base::Error nobody(const std::string& name) {
-  return {ErrorKind::kNotFound, "there is no relay channel " + base::quoted(name)};
+  return refused({ErrorKind::kNotFound, "there is no relay channel " + base::quoted(name)});
 }
 
 }  // namespace
@@ -159,8 +159,9 @@ base::Result<Announcement> Announcement::make(const daemon::RuntimeDir& folder,
   FL_TRY(const base::Fd lock, make_and_lock_folder(folder_of(folder)));
   const std::string path = folder_of(folder) + "/" + name;
   if (const auto entry = read_entry(path); entry && lives(*entry)) {
-    return base::fail(ErrorKind::kExists, fmt::format("process {} has a relay channel {} already",
-                                                      entry->pid, base::quoted(name)));
+    return base::fail(refused({ErrorKind::kExists, fmt::format("process {} has a relay channel {} "
+                                                               "already",
+                                                               entry->pid, base::quoted(name))}));
   }
   const std::string line = line_of({::getpid(), producer.fd(), producer.bytes(), producer.id()});
   FL_TRY_STATUS(write_entry(folder_of(folder), name, line));

@@ -9,7 +9,8 @@
 //
 // Thread-safety: values.  Ownership: an Announcement owns its file, and removes it.
 // Errors: kExists if a living producer has the name, kNotFound if none has, kDenied for another
-// user's, kInvalid for a bad name, kCorrupt for a file or memory that is none of ours.
+// user's, kInvalid for a bad name, kCorrupt for a file or memory that is none of ours.  The first
+// two are counted (presence.h).
 #pragma once
 
 #include <sys/types.h>

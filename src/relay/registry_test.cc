@@ -137,6 +137,53 @@ TEST_F(RelayRegistryTest, AClosedChannelLeavesItsNameToTheNextOne) {
   EXPECT_TRUE(connect_by_name(*folder_, "name")) << "the old one has not withdrawn the new one";
 }
 
+// Its descriptor has somebody else by now, who happens to have the same memory.
+TEST_F(RelayRegistryTest, WhatAProducerHasClosedIsNotFoundThoughItsMemoryIs) {
+  auto producer = Producer::open({});
+  const int number = producer->fd();
+  const base::Fd memory(::dup(number));
+  const auto announced = Announcement::make(*folder_, "closed", *producer);
+  ASSERT_TRUE(announced);
+  ASSERT_TRUE(producer->close({}));
+  ASSERT_EQ(::dup2(memory.get(), number), number);
+  EXPECT_EQ(connect_by_name(*folder_, "closed").error().kind(), ErrorKind::kNotFound);
+  ::close(number);
+}
+
+TEST_F(RelayRegistryTest, AnAnnouncementThatIsReplacedIsWithdrawn) {
+  auto first = Producer::open({});
+  auto second = Producer::open({});
+  auto announced = Announcement::make(*folder_, "first", *first);
+  ASSERT_TRUE(announced);
+  auto other = Announcement::make(*folder_, "second", *second);
+  ASSERT_TRUE(other);
+  *announced = std::move(*other);
+  EXPECT_FALSE(there("first"));
+  EXPECT_TRUE(there("second"));
+}
+
+TEST_F(RelayRegistryTest, MemoryWithoutADescriptorCannotBeAnnounced) {
+  auto producer = Producer::open({});
+  ASSERT_TRUE(producer->close({}));
+  EXPECT_EQ(Announcement::make(*folder_, "closed", *producer).error().kind(), ErrorKind::kInvalid);
+  EXPECT_FALSE(there("closed"));
+}
+
+TEST_F(RelayRegistryTest, NamesAreListedInOrderAndNobodyElseMayLook) {
+  std::vector<Producer> producers;
+  std::vector<Announcement> all;
+  const std::vector<std::string> names{"b", "e", "a", "d", "c", "f"};
+  for (const std::string& name : names) {
+    producers.push_back(std::move(*Producer::open({.streams = 1})));
+    all.push_back(std::move(*Announcement::make(*folder_, name, producers.back())));
+  }
+  EXPECT_THAT(*relay::announced(*folder_), ElementsAre("a", "b", "c", "d", "e", "f"));
+  using std::filesystem::perms;
+  EXPECT_EQ(std::filesystem::status(path_ + "/relay").permissions(), perms::owner_all);
+  EXPECT_EQ(std::filesystem::status(file("a")).permissions(),
+            perms::owner_read | perms::owner_write);
+}
+
 TEST_F(RelayRegistryTest, AForkedChildWithdrawsNothing) {
   auto producer = Producer::open({});
   const auto announced = Announcement::make(*folder_, "parent", *producer);

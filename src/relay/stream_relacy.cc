@@ -3,8 +3,12 @@
 // Model check of a stream: one writer, one reader, two sub-buffers of 256 bytes, positions that
 // pass 2^63.  Held against it: records arrive once, in order and whole, without a data race; what
 // was not written is told, in its place; the counts add up, also when either side dies.
+//
+// And of two clocks of which one is so much ahead: whatever the asker measures, that lies within,
+// also when answers come too late, and when another asker goes on.
 #include <optional>
 
+#include "relay/clock_sync.h"
 #include "relay/stream_reader.h"
 #include "relay/stream_writer.h"
 
@@ -256,6 +260,55 @@ struct NotesTest : rl::test_suite<NotesTest, 2> {
   }
 };
 
+struct ClockTest : rl::test_suite<ClockTest, 2> {
+  using P = ClockPlatform;
+  static constexpr std::uint64_t kForEver = 1'000'000;
+
+  ModelSyncIn in;
+  ModelSyncOut out;
+  ModelOut unused;
+  rl::atomic<int> over{0};
+
+  ClockTest() {
+    begin_run(unused, nullptr, 0);
+    memo.questions = &out;
+  }
+
+  void thread(unsigned index) { index == 0 ? answer() : ask(); }
+
+  void answer() {
+    BasicClockAnswerer<P> answerer(in, out);
+    while (over.load(rl::mo_acquire, $) == 0) {
+      if (!answerer.answer()) rl::yield(1, $);
+    }
+  }
+
+  void ask() {
+    ClockCertificate certificate;
+    measure(1, rl::rand(12), certificate);
+    measure(2, rl::rand(12), certificate);
+    RL_ASSERT(measure(2, kForEver, certificate));
+    over.store(1, rl::mo_release, $);
+  }
+
+  // Each time another asker.
+  bool measure(int rounds, std::uint64_t patience, ClockCertificate& certificate) {
+    memo.patience = patience;
+    memo.asking = true;
+    BasicClockAsker<P> asker(in, out);
+    const auto measured = asker.measure(rounds, {});
+    if (!measured) return false;
+    RL_ASSERT(holds(*measured));
+    RL_ASSERT(certificate.add(*measured));
+    RL_ASSERT(holds(certificate.interval()));
+    return true;
+  }
+  static bool holds(const ClockInterval& interval) {
+    constexpr auto kTruth = static_cast<std::int64_t>(P::kAhead);
+    return interval.low < kTruth && kTruth < interval.high;
+  }
+};
+
 template <Options kOptions>
 constexpr auto* run = run_test<StreamTest<kOptions>>;
 
@@ -266,6 +319,7 @@ int check() {
   // Those that catch most, or that alone catch something, come first.
   ModelCheck model({
       {"notes", 0, rl::sched_bound, 3, run_test<NotesTest>},
+      {"clock", kTimes, kRandom, 0, run_test<ClockTest>},
       {"discard, reader dies", kTimes, kRandom, 0, run<{.dies = kReader, .most = 40}>},
       {"discard", kTimes, kRandom, 0, run<{.big = 2}>},
       {"overwrite", kTimes, kRandom, 0, run<{.overwrite = true, .payload = 104, .big = 3}>},
@@ -282,11 +336,15 @@ int check() {
        run<{.overwrite = true, .items = true, .sub_buffers = 4, .payload = 120}>},
       {"discard, 3 attempts", 0, rl::sched_bound, 2, run<{.attempts = 3, .looks = 1}>},
   });
-  model.must_hold(Site::kAttempt, Site::kSeeTurn);
+  constexpr auto kRelaxed = std::memory_order::relaxed;
+  model.must_hold(Site::kAttempt, Site::kAnswer);
   model.must_catch_orders(
-      Site::kAttempt, Site::kSeeTurn,
-      {{Site::kNoteTaken, std::memory_order::relaxed,
-        "keeps the compiler from noting before the last turn; a model's process dies in order"}});
+      Site::kAttempt, Site::kAnswer,
+      {{Site::kNoteTaken, kRelaxed,
+        "keeps the compiler from noting before the last turn; a model's process dies in order"},
+       {Site::kAsk, kRelaxed, "keeps the stamp before the question; a model takes none late"},
+       {Site::kSeeAsked, kRelaxed,
+        "keeps the stamp after the question; a model takes none early"}});
   model.must_catch({{Wrong::kCommitFirst, "commit before the copy"},
                     {Wrong::kAttemptLate, "a write counted when it is done"},
                     {Wrong::kNoGiveUp, "reuse without giving up"},
@@ -299,7 +357,13 @@ int check() {
                     {Wrong::kNoTurn, "no turn"},
                     {Wrong::kTurnFirst, "turn before the notes"},
                     {Wrong::kConsumeBeforeTurn, "consumed before the turn"},
-                    {Wrong::kOneSide, "a successor that does not look at turn"}});
+                    {Wrong::kOneSide, "a successor that does not look at turn"},
+                    {Wrong::kAnswerFirst, "the answered round before the stamp"},
+                    {Wrong::kStampEarly, "a stamp of before the question"},
+                    {Wrong::kAskFirst, "the question before the asker's stamp"},
+                    {Wrong::kSeenEarly, "an answer timed before it was seen"},
+                    {Wrong::kAnyAnswer, "an answer to whichever round"},
+                    {Wrong::kRoundsAnew, "a successor that begins with round 1"}});
   return model.result();
 }
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stream's Platform over Relacy, the steps of its protocol that a run may break, and the names
-// of its sites.
+// The stream's Platform over Relacy, the clocks' as well, the steps of their protocols that a run
+// may break, and the names of their sites.
 //
 // Contents are rl::var words in mode discard, where an access that no synchronisation orders is a
 // data race, and rl::atomic words in mode overwrite.  A process that dies jumps out of its call at
 // its n-th store to shared memory; who takes over learns it from the kernel, which orders.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <setjmp.h>
 
@@ -42,6 +44,13 @@ enum class Wrong : std::uint8_t {
   kTurnFirst,          // or before they are whole
   kConsumeBeforeTurn,  // bytes are let go of before it is noted that they were taken
   kOneSide,            // a successor that does not look which notes are valid
+  // Of the clocks' questions and answers.
+  kAnswerFirst,  // the round that was answered before the stamp
+  kStampEarly,   // a stamp of before the question was seen
+  kAskFirst,     // the question before the asker's stamp
+  kSeenEarly,    // an answer's time of before the look that saw it
+  kAnyAnswer,    // an answer to whichever round
+  kRoundsAnew,   // a successor that begins with the first round again
 };
 
 struct StreamProtocol {
@@ -51,7 +60,8 @@ struct StreamProtocol {
   static constexpr const char* kSiteNames[] = {
       "attempt",    "commit",     "lost",         "give up",   "see consumed", "see consumer",
       "put word",   "see commit", "see given up", "get word",  "see lost",     "see attempts",
-      "note taken", "turn",       "consume",      "see taken", "see turn"};
+      "note taken", "turn",       "consume",      "see taken", "see turn",     "ask",
+      "see answer", "see stamp",  "see asked",    "put stamp", "answer"};
 };
 
 using Word = rl::atomic<std::uint64_t>;
@@ -72,6 +82,14 @@ struct ModelTaken {
 struct ModelOut {
   Word consumed{0}, turn{0};
   ModelTaken taken[2];
+};
+
+struct ModelSyncIn {
+  Word stamp{0}, round{0};
+};
+
+struct ModelSyncOut {
+  Word round{0};
 };
 
 // The process of one thread dies before one of its stores: to die before a load is the same.
@@ -111,6 +129,13 @@ struct Memo {
   std::uint64_t position = 0;  // noted
   bool copied = false;         // since the last look at commit
   bool saw_lost = false;
+  // The clocks'.
+  std::uint64_t now = 0;
+  std::uint64_t patience = 0;
+  std::uint64_t asked = 0;        // the newest round
+  std::uint64_t seen_at[2] = {};  // each side's stamp of before its newest look at a round
+  bool asking = true;             // the asker's next stamp is that of a question
+  ModelSyncOut* questions = nullptr;
 };
 inline Memo memo;
 
@@ -216,6 +241,7 @@ struct StreamPlatform {
       return memo.seen_commit;
     }
     if (kSite == Site::kSeeTurn && broken(Wrong::kOneSide)) return 0;
+    if (kSite == Site::kSeeAsked && rl::thread_index() == 1 && broken(Wrong::kRoundsAnew)) return 0;
     const T value = word.load(how, $);
     if (kSite == Site::kSeeCommit) saw_commit(value);
     if (kSite == Site::kSeeGivenUp) memo.seen_given_up = value;
@@ -234,6 +260,7 @@ struct StreamPlatform {
     if (left_out<kSite>(word, value)) return;
     word.store(value, how, $);
     if (kSite == Site::kCommit) after_commit(value);
+    if (kSite == Site::kAnswer && broken(Wrong::kAnswerFirst)) put_late();
   }
 
   template <Site kSite, typename T>
@@ -252,6 +279,10 @@ struct StreamPlatform {
       return true;
     }
     if (kSite == Site::kGiveUp && broken(Wrong::kGiveUpLate)) {
+      memo.late = {&word, value};
+      return true;
+    }
+    if (kSite == Site::kPutStamp && broken(Wrong::kAnswerFirst)) {
       memo.late = {&word, value};
       return true;
     }
@@ -297,6 +328,45 @@ struct StreamPlatform {
     memo.saw_lost = memo.copied = false;
     if (broken(Wrong::kConsumeFirst)) memo.out->consumed.store(value, rl::mo_release, $);
   }
+};
+
+// The producer is thread 0.
+struct ClockPlatform : StreamPlatform<false> {
+  using SyncIn = ModelSyncIn;
+  using SyncOut = ModelSyncOut;
+  static constexpr std::uint64_t kAhead = 1000;
+
+  template <Site kSite, typename T>
+  static T load(const rl::atomic<T>& word) {
+    if (kSite == Site::kSeeAsked || kSite == Site::kSeeAnswer)
+      memo.seen_at[rl::thread_index()] = tick();
+    const T value = StreamPlatform<false>::load<kSite>(word);
+    if (kSite == Site::kSeeAnswer && value != 0 && broken(Wrong::kAnyAnswer)) return memo.asked;
+    if (kSite == Site::kSeeStamp) memo.asking = false;
+    return value;
+  }
+  template <Site kSite, typename T>
+  static void store(rl::atomic<T>& word, T value) {
+    if (kSite == Site::kAsk) memo.asked = value;
+    StreamPlatform<false>::store<kSite>(word, value);
+  }
+
+  static std::uint64_t stamp() { return tick(); }
+  static std::uint64_t ordered_stamp() {
+    const unsigned self = rl::thread_index();
+    if (self == 0) return broken(Wrong::kStampEarly) ? memo.seen_at[0] : tick();
+    if (memo.asking && broken(Wrong::kAskFirst)) {
+      memo.questions->round.store(memo.asked + 1, rl::mo_release, $);
+      rl::yield(1, $);
+    }
+    const bool seen = !std::exchange(memo.asking, true);
+    return seen && broken(Wrong::kSeenEarly) ? memo.seen_at[1] : tick();
+  }
+  static std::uint64_t stamps_in(std::chrono::nanoseconds) { return memo.patience; }
+  static void relax() { rl::yield(1, $); }
+
+ private:
+  static std::uint64_t tick() { return ++memo.now + (rl::thread_index() == 0 ? kAhead : 0); }
 };
 
 }  // namespace fairlead::relay
