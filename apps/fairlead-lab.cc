@@ -214,7 +214,8 @@ void add_json(base::JsonWriter& json, const guest::LabGuest& one) {
       .member("pins", one.pins)
       .member("agent", one.mark.agent_socket)
       .member("console", one.mark.console_log)
-      .member("relay", one.mark.relay);
+      .member("relay", one.mark.relay)
+      .member("port", one.mark.trace_socket);
   json.key("report");
   if (!one.report) {
     json.null().end_object();
@@ -367,7 +368,7 @@ void add_up(apps::Command verb, LabCommand& command) {
       .check(apps::not_empty())
       .excludes(disk);
   verb.add_option("--relay", command.relay,
-                  "memory of a card in each, which the host reads: 4M; for traces")
+                  "memory of a card in each, which the host reads: 4M; for faster traces")
       .check(apps::not_empty())
       .type_name("BYTES");
 }

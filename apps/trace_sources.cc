@@ -44,7 +44,8 @@ void add_source_options(Command verb, TraceSources& sources) {
       .option_text("DEVICE ...")
       .check(not_empty());
 #ifdef FL_HAVE_GUEST
-  verb.add_option("--guest", sources.guests, "a guest of the lab with a card: lab up --relay 4M")
+  verb.add_option("--guest", sources.guests,
+                  "a guest of the lab, by its name: through its card, else its port")
       .option_text("NAME ...")
       .check(not_empty());
 #endif

@@ -26,7 +26,7 @@ using base::ErrorKind;
 AgentClient::AgentClient(base::Fd socket)
     : socket_(std::move(socket)), id_(std::random_device{}() & 0x3fffffff) {}
 
-base::Result<AgentClient> AgentClient::connect(const std::string& socket_path) {
+base::Result<base::Fd> connect_to_port(const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path) {
@@ -38,6 +38,11 @@ base::Result<AgentClient> AgentClient::connect(const std::string& socket_path) {
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     return base::fail_errno(errno, "connect to " + socket_path);
   }
+  return socket;
+}
+
+base::Result<AgentClient> AgentClient::connect(const std::string& socket_path) {
+  FL_TRY(base::Fd socket, connect_to_port(socket_path));
   return AgentClient(std::move(socket));
 }
 

@@ -17,6 +17,9 @@
 
 namespace fairlead::guest {
 
+// The socket behind a guest's virtio-serial port.
+base::Result<base::Fd> connect_to_port(const std::string& socket_path);
+
 class AgentClient {
  public:
   static base::Result<AgentClient> connect(const std::string& socket_path);

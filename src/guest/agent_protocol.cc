@@ -50,6 +50,8 @@ constexpr std::uint32_t kLeastBufferKib = 4;
 constexpr std::uint32_t kMostBufferKib = 65'536;
 constexpr std::uint32_t kLeastPauseUs = 100;
 constexpr std::uint32_t kMostPauseUs = 1'000'000;
+constexpr std::uint32_t kLeastQueueKib = 8;
+constexpr std::uint32_t kMostQueueKib = 65'536;
 constexpr std::size_t kMostDiskBytes = 31;  // of a name
 
 template <typename T>
@@ -114,6 +116,14 @@ bool take_trace_word(std::string_view word, TraceCommand& command) {
   const std::string_view value = word.substr(sign + 1);
   if (key == "buffer_kib") {
     return take_number(value, kLeastBufferKib, kMostBufferKib, command.buffer_kib);
+  }
+  if (key == "queue_kib") {
+    return take_number(value, kLeastQueueKib, kMostQueueKib, command.queue_kib);
+  }
+  if (key == "port") {
+    const auto session = number<std::uint64_t>(value);
+    command.port = session.value_or(0);
+    return command.port != 0;
   }
   if (key == "pause_us") return take_number(value, kLeastPauseUs, kMostPauseUs, command.pause_us);
   if (key != "disk" || !is_disk(value) || command.disk_count == kMostTracedDisks) return false;

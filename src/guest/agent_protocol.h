@@ -8,6 +8,7 @@
 //     agent  8 ok up_ms=5120 boot_ms=1730 … oom_kills=0
 //     host   9 trace start disk=vda buffer_kib=1024 pause_us=2000
 //     agent  9 ok bytes=4194304                     of the channel in the card's memory
+//     host   9 trace start port=17 queue_kib=1024   without a card: through the port kTracePort
 //     host   10 trace stop
 //     agent  10 ok events=1200 kernel_lost=0 unreadable=0 relay_lost=0
 //
@@ -29,6 +30,7 @@
 namespace fairlead::guest {
 
 inline constexpr const char* kAgentPort = "fairlead.agent";
+inline constexpr const char* kTracePort = "fairlead.relay";  // abi/trace_port.h
 inline constexpr std::size_t kLineBytes = 1024;
 
 enum class Verb : std::uint8_t { kPing, kLoad, kAdd, kStop, kReport, kTrace, kPowerOff };
@@ -76,6 +78,8 @@ struct TraceCommand {
   bool start = false;                                      // else stop
   std::uint32_t buffer_kib = 1024;                         // of the kernel, for each processor
   std::uint32_t pause_us = 2000;                           // between two looks at it
+  std::uint64_t port = 0;                                  // number of the session; 0: the card
+  std::uint32_t queue_kib = 1024;                          // before the port
   std::array<std::string_view, kMostTracedDisks> disks{};  // of the text it was parsed from
   std::size_t disk_count = 0;
 };

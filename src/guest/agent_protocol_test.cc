@@ -71,18 +71,42 @@ TEST(AgentProtocol, ReadsWhatToTrace) {
   ASSERT_EQ(full->disk_count, 2U);
   EXPECT_EQ(full->disks[0], "vda");
   EXPECT_EQ(full->disks[1], "dm-0");
+  EXPECT_EQ(full->port, 0U);
+  const auto port = parse_trace("start port=18446744073709551615 queue_kib=16");
+  ASSERT_TRUE(port);
+  EXPECT_EQ(port->port, UINT64_MAX);
+  EXPECT_EQ(port->queue_kib, 16U);
   const auto stop = parse_trace("stop");
   ASSERT_TRUE(stop);
   EXPECT_FALSE(stop->start);
 }
 
 TEST(AgentProtocol, RefusesWhatIsNotToBeTraced) {
-  for (const char* bad :
-       {"", "begin", "Start", "stop disk=vda", "start vda", "start disk=", "start disk=../x",
-        "start disk=Vda", "start disk=/dev/vda", "start buffer_kib=3", "start buffer_kib=65537",
-        "start buffer_kib=64K", "start pause_us=0", "start pause_us=99", "start pause_us=1000001",
-        "start colour=blue", "start disk=a disk=a disk=a disk=a disk=a disk=a disk=a disk=a disk=a",
-        "start disk=abcdefghijklmnopqrstuvwxyzabcdef"}) {
+  for (const char* bad : {"",
+                          "begin",
+                          "Start",
+                          "stop disk=vda",
+                          "start vda",
+                          "start disk=",
+                          "start disk=../x",
+                          "start disk=Vda",
+                          "start disk=/dev/vda",
+                          "start buffer_kib=3",
+                          "start buffer_kib=65537",
+                          "start buffer_kib=64K",
+                          "start pause_us=0",
+                          "start pause_us=99",
+                          "start pause_us=1000001",
+                          "start port=0",
+                          "start port=",
+                          "start port=18446744073709551616",
+                          "start port=-1",
+                          "start queue_kib=7",
+                          "start queue_kib=65537",
+                          "stop port=1",
+                          "start colour=blue",
+                          "start disk=a disk=a disk=a disk=a disk=a disk=a disk=a disk=a disk=a",
+                          "start disk=abcdefghijklmnopqrstuvwxyzabcdef"}) {
     EXPECT_FALSE(parse_trace(bad)) << bad;
   }
 }

@@ -52,7 +52,11 @@ std::string devices(const DomainSpec& spec) {
   std::string out = fmt::format(
       "  <devices>\n"
       "    <controller type='usb' model='none'/>\n"
-      "    <controller type='virtio-serial' index='0' ports='2'/>\n"
+      "    <controller type='virtio-serial' index='0' ports='3'/>\n"  // one is the console's
+      "    <channel type='unix'>\n"
+      "      <source mode='bind' path='{}'/>\n"
+      "      <target type='virtio' name='{}'/>\n"
+      "    </channel>\n"
       "    <channel type='unix'>\n"
       "      <source mode='bind' path='{}'/>\n"
       "      <target type='virtio' name='{}'/>\n"
@@ -61,7 +65,8 @@ std::string devices(const DomainSpec& spec) {
       "      <log file='{}' append='off'/>\n"
       "      <target type='isa-serial' port='0'/>\n"
       "    </serial>\n",
-      escape_xml(spec.agent_socket), kAgentPort, escape_xml(spec.console_log));
+      escape_xml(spec.agent_socket), kAgentPort, escape_xml(spec.trace_socket), kTracePort,
+      escape_xml(spec.console_log));
   out += disk(spec);
   out += card(spec);
   out += "    <memballoon model='virtio'>";
@@ -123,14 +128,17 @@ std::string relay_file(std::string_view name) {
 }
 
 std::string mark_xml(const LabMark& mark) {
-  const std::string relay =
-      mark.relay.empty() ? "" : fmt::format(" relay='{}'", escape_xml(mark.relay));
-  return fmt::format("<fairlead:lab xmlns:fairlead='{}' agent='{}' console='{}'{}/>", kLabNamespace,
-                     escape_xml(mark.agent_socket), escape_xml(mark.console_log), relay);
+  const auto known = [](const char* key, const std::string& value) {
+    return value.empty() ? "" : fmt::format(" {}='{}'", key, escape_xml(value));
+  };
+  return fmt::format("<fairlead:lab xmlns:fairlead='{}' agent='{}' console='{}'{}{}/>",
+                     kLabNamespace, escape_xml(mark.agent_socket), escape_xml(mark.console_log),
+                     known("relay", mark.relay), known("port", mark.trace_socket));
 }
 
 std::optional<LabMark> parse_mark(std::string_view xml) {
-  LabMark mark{attribute(xml, "agent"), attribute(xml, "console"), attribute(xml, "relay")};
+  LabMark mark{attribute(xml, "agent"), attribute(xml, "console"), attribute(xml, "relay"),
+               attribute(xml, "port")};
   if (mark.agent_socket.empty()) return std::nullopt;
   return mark;
 }
@@ -150,8 +158,8 @@ std::string domain_xml(const DomainSpec& spec) {
       "  <currentMemory unit='MiB'>{}</currentMemory>\n"
       "  <vcpu placement='static'>{}</vcpu>\n",
       spec.accel == Accel::kKvm ? "kvm" : "qemu", escape_xml(spec.name),
-      mark_xml({spec.agent_socket, spec.console_log, relay_file(spec.relay)}), spec.max_mib,
-      spec.memory_mib, spec.vcpus);
+      mark_xml({spec.agent_socket, spec.console_log, relay_file(spec.relay), spec.trace_socket}),
+      spec.max_mib, spec.memory_mib, spec.vcpus);
   out += cpu_tuning(spec);
   out += fmt::format(
       "  <os>\n"

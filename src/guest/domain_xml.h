@@ -28,6 +28,7 @@ struct DomainSpec {
   std::string initramfs;
   std::string arguments;  // of the kernel, beyond ours
   std::string agent_socket;
+  std::string trace_socket;
   std::string console_log;
   std::string disk;               // read-only; empty: none
   bool disk_is_device = false;    // a block device of the host, not a file
@@ -56,7 +57,8 @@ inline constexpr const char* kLabNamespace = "https://fairlead.dev/lab/1";
 struct LabMark {
   std::string agent_socket;
   std::string console_log;
-  std::string relay;  // file with the memory of its ivshmem card; empty: it has none
+  std::string relay;         // file with the memory of its ivshmem card; empty: it has none
+  std::string trace_socket;  // empty: of a lab that gave its guests none
 
   bool operator==(const LabMark&) const = default;
 };

@@ -15,6 +15,7 @@ DomainSpec spec() {
   spec.kernel = "/cache/kernel";
   spec.initramfs = "/cache/initramfs";
   spec.agent_socket = "/run/aos_1.agent";
+  spec.trace_socket = "/run/aos_1.port";
   spec.console_log = "/run/aos_1.console";
   return spec;
 }
@@ -81,7 +82,17 @@ TEST(DomainXml, ACardHasMemoryOfItsName) {
   EXPECT_TRUE(has(xml, "<shmem name='fairlead-0-aos_1'>"));
   EXPECT_TRUE(has(xml, "<model type='ivshmem-plain'/>"));
   EXPECT_TRUE(has(xml, "<size unit='B'>4194304</size>"));
-  EXPECT_TRUE(has(xml, " relay='/dev/shm/fairlead-0-aos_1'/>"));
+  EXPECT_TRUE(has(xml, " relay='/dev/shm/fairlead-0-aos_1' port="));
+}
+
+// One port of the controller is the console's, whether there is one or not.
+TEST(DomainXml, EveryGuestHasAPortForTraces) {
+  const std::string xml = domain_xml(spec());
+  EXPECT_TRUE(has(xml, "ports='3'"));
+  EXPECT_TRUE(has(xml,
+                  "path='/run/aos_1.port'/>\n      <target type='virtio' "
+                  "name='fairlead.relay'/>"));
+  EXPECT_TRUE(has(xml, " port='/run/aos_1.port'/>"));
 }
 
 TEST(LabNames, MemoryOfACardIsNamedByItsLabAndItsGuest) {
@@ -104,11 +115,13 @@ TEST(DomainXml, EscapedTextComesBack) {
 
 TEST(DomainXml, TheMarkIsReadInEitherQuotes) {
   for (const char* relay : {"", "/dev/shm/fairlead-1-it's"}) {
-    const LabMark mark{"/run/it's.agent", "/run/<x>.console", relay};
-    EXPECT_EQ(parse_mark(mark_xml(mark)), mark);
+    for (const char* port : {"", "/run/'x'.port"}) {
+      const LabMark mark{"/run/it's.agent", "/run/<x>.console", relay, port};
+      EXPECT_EQ(parse_mark(mark_xml(mark)), mark);
+    }
   }
   EXPECT_EQ(parse_mark("<lab xmlns=\"x\" agent=\"/a\" console=\"/b\"/>"),
-            (LabMark{"/a", "/b", ""}));
+            (LabMark{"/a", "/b", "", ""}));
   EXPECT_FALSE(parse_mark(""));
   EXPECT_FALSE(parse_mark("<lab/>"));
 }

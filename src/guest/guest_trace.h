@@ -2,14 +2,19 @@
 //
 // GuestTrace: the block events of a guest of the lab, as a source of a recording.  The guest's
 // agent reads them from its kernel and writes them into its ivshmem card's memory, which is read
-// here.
+// here; a guest without a card sends them through its second virtio-serial port.
 //
 //     guest kernel ─ tracefs ─ agent ─ relay channel ┄ /dev/shm/… ┄ RelaySource ─► recording
+//                                   └─ port ┄ NAME.port ┄ PortSource ───────────►
+//
+// A recorder that was killed has left the guest tracing: this ends that, and begins anew.
 //
 // Thread-safety: the recorder's thread; finish() asks the agent from a thread of its own.
-// Ownership: the mapping; tracing in the guest, which ends with the object.
-// Errors: kNotFound for a guest that is not there, or without a card; kInvalid with the agent's
-// words if it refuses; kTimeout if it does not answer.
+// Ownership: the mapping or the socket; tracing in the guest, which ends with the object; a lock,
+// NAME.lock.
+// Errors: kNotFound for a guest that is not there, or has neither card nor port; kBusy with the
+// number of the process that records it; kInvalid with the agent's words if it refuses; kTimeout if
+// it does not answer.
 #pragma once
 
 #include <memory>

@@ -143,6 +143,7 @@ base::Status await_balloon(virConnectPtr connection, const LabGuest& guest, std:
 void remove_files(const LabMark& mark) {
   ::unlink(mark.agent_socket.c_str());
   ::unlink(mark.console_log.c_str());
+  if (!mark.trace_socket.empty()) ::unlink(mark.trace_socket.c_str());
   if (!mark.relay.empty()) ::unlink(mark.relay.c_str());
 }
 
@@ -255,6 +256,7 @@ base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
   if (up.relay_bytes != 0) spec.relay = relay_name(options.folder, spec.name);
   spec.relay_bytes = up.relay_bytes;
   spec.agent_socket = path(spec.name, "agent");
+  spec.trace_socket = path(spec.name, "port");
   spec.console_log = path(spec.name, "console");
   spec.user = ::geteuid();
   spec.group = ::getegid();
@@ -264,7 +266,8 @@ base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
     return base::fail(base::Error(ErrorKind::kExists, "there is a domain " + spec.name)
                           .advise("end the lab: fairlead lab down; or take another --name"));
   }
-  const LabMark mark{spec.agent_socket, spec.console_log, relay_file(spec.relay)};
+  const LabMark mark{spec.agent_socket, spec.console_log, relay_file(spec.relay),
+                     spec.trace_socket};
   remove_files(mark);
   FL_TRY_STATUS(check_free(mark.relay));
   Domain domain(virDomainCreateXML(connection, domain_xml(spec).c_str(), 0));
@@ -347,8 +350,8 @@ base::Result<std::uint32_t> Lab::down(const std::string& prefix) {
   // What a killed `up` left before its domain was made.
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(state_->options.folder, none)) {
-    const auto extension = entry.path().extension();
-    if (extension != ".agent" && extension != ".console") continue;
+    constexpr std::string_view kOurs[] = {".agent", ".console", ".port", ".lock"};
+    if (std::ranges::find(kOurs, entry.path().extension().string()) == std::end(kOurs)) continue;
     const std::string guest = entry.path().stem().string();
     if (!guest.starts_with(prefix)) continue;
     const Domain alive(virDomainLookupByName(state_->connection, guest.c_str()));

@@ -28,11 +28,9 @@ class RelaySource final : public LiveSource {
   base::Result<bool> poll(TraceFileWriter& file) override;
   base::Status finish(TraceFileWriter& file) override;
 
-  // Of a producer whose clock is its own, and that answers: at most once a second.
-  void measure_clock(TraceFileWriter& file);
-
  private:
   RelaySource(SourceKind kind, std::string name, relay::Consumer consumer, bool same_clock);
+  void measure_clock(TraceFileWriter& file);  // once a second, if it is to be measured
   base::Result<bool> read_all(TraceFileWriter& file, int pieces);
   void write_down(TraceFileWriter& file, const relay::StreamPiece& piece);
   void write_records(TraceFileWriter& file, const relay::StreamPiece& piece);

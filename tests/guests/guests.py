@@ -151,7 +151,7 @@ class Lab(RigTest):
                              r"were started are ended\n\Z")
             self.assertEqual(self.virsh("list", "--name").split(), ["other_1"])
             self.assertEqual(sorted(path.name for path in files.iterdir()),
-                             ["other_1.agent", "other_1.console"])
+                             ["other_1.agent", "other_1.console", "other_1.port"])
 
     def test_a_libvirtd_in_a_folder_of_an_odd_name(self):
         folder = ["--private", f"{self.rig.folder}/a & b #1 ü"]

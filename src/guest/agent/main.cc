@@ -171,7 +171,10 @@ void Agent::answer_tracer() {
 // nullptr: the answer comes later.
 const char* Agent::trace(std::uint32_t id, std::string_view arguments) {
   const auto command = parse_trace(arguments);
-  if (!command) return "trace start [disk=NAME …] [buffer_kib=N] [pause_us=N], or trace stop";
+  if (!command) {
+    return "trace start [disk=NAME …] [buffer_kib=N] [pause_us=N] [port=N [queue_kib=N]], "
+           "or trace stop";
+  }
   return command->start ? tracer_.start(id, *command) : tracer_.stop(id);
 }
 

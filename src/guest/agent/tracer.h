@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tracer: the block events of this guest's kernel into a relay channel in its ivshmem card.
+// Tracer: the block events of this guest's kernel on their way out of it.
 //
-//     agent ── fork ─► tracer: tracefs ─► KernelSource ─► relay::Producer ─► card's memory
+//     agent ── fork ─► tracer: tracefs ─► KernelSource ─► TraceChannel ─► card's memory, or port
 //                      └── pipe: "ok …" or "error …" once it has started, and once it has ended
 //
 // A process of its own, so that the agent answers meanwhile, and nothing it does ends the agent.
