@@ -54,11 +54,14 @@ void RelaySource::introduce(TraceFileWriter& file) {
   settle_clock(file);
 }
 
-// Before there is work that keeps a guest from answering.
+// Before there is work that keeps a guest from answering.  One that answers late, as its host has
+// other work, is asked for longer.
 void RelaySource::settle_clock(TraceFileWriter& file) {
-  constexpr std::int64_t kSettleNs = 300 * base::kNanosPerMilli;
-  const std::int64_t end_ns = base::monotonic_ns() + kSettleNs;
-  while (!same_clock_ && base::monotonic_ns() < end_ns && !clock_is_good()) {
+  constexpr std::int64_t kSilentNs = 300 * base::kNanosPerMilli;
+  constexpr std::int64_t kLateNs = 2 * base::kNanosPerSecond;
+  const std::int64_t began_ns = base::monotonic_ns();
+  while (!same_clock_ && !clock_is_good() &&
+         base::monotonic_ns() - began_ns < (clock_.known() ? kLateNs : kSilentNs)) {
     measure_ns_ = 0;
     measure_clock(file);
   }
