@@ -72,11 +72,12 @@ TEST(PortQueue, LossesOfTheSourceAreNeverLost) {
   std::uint64_t number = 0;
   while (write_number(queue, ++number)) {
   }
-  for (const std::uint64_t stamp : {500U, 100U, 900U}) {
+  for (const std::uint64_t stamp : {500U, 900U, 100U}) {
     const abi::TraceLoss loss{7, 0, stamp, stamp + 50, TraceLossCause::kKernel, {}};
     EXPECT_TRUE(queue.write(TraceType::kLoss, loss.last_stamp, &loss));
   }
-  queue.end(1);  // even though nothing has been taken
+  EXPECT_EQ(queue.lost(), 1U);  // what the source itself lost was no record
+  queue.end(1);                 // even though nothing has been taken
   host.take_all(queue);
   EXPECT_EQ(host.last(), Look::kEnd);
   ASSERT_EQ(host.losses().size(), 2U);
