@@ -201,6 +201,8 @@ PortFrame& frame_at(std::vector<std::byte>& bytes, std::size_t index) {
 TEST(PortReader, PassesOverWhatIsOfAnEarlierSession) {
   std::vector<std::byte> bytes = session_of(5, 10);
   bytes.erase(bytes.begin(), bytes.begin() + 100);  // it begins within a frame
+  const std::vector<std::byte> whole = session_of(6, 10);
+  bytes.insert(bytes.end(), whole.begin(), whole.end());
   const std::vector<std::byte> ours = session_of(kSession, 3);
   bytes.insert(bytes.end(), ours.begin(), ours.end());
   for (const std::size_t piece : {1U, 63U, 64U, 65U, 100'000U}) {
@@ -230,7 +232,7 @@ TEST(PortReader, WhatIsNoFrameOrOutOfItsTurnEndsIt) {
     std::vector<std::byte> bytes = sound;
     change(bytes);
     PortKeeper host(kSession);
-    host.take(bytes, bytes.size());
+    host.take(bytes, kPortFrameBytes);  // asked again after each
     return std::pair(host.last(), host.numbers().size());
   };
   using Bytes = std::vector<std::byte>;
@@ -268,7 +270,7 @@ TEST(PortReader, AfterTheEndNothingIsRead) {
   const std::vector<std::byte> again = session_of(kSession, 3);
   bytes.insert(bytes.end(), again.begin(), again.end());
   PortKeeper host(kSession);
-  host.take(bytes, bytes.size());
+  host.take(bytes, kPortFrameBytes);  // asked again after each
   EXPECT_EQ(host.numbers().size(), 2U);
   EXPECT_EQ(host.last(), Look::kEnd);
 }
