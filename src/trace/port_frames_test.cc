@@ -72,11 +72,12 @@ TEST(PortQueue, LossesOfTheSourceAreNeverLost) {
   std::uint64_t number = 0;
   while (write_number(queue, ++number)) {
   }
-  for (const std::uint64_t stamp : {500U, 100U, 900U}) {
+  for (const std::uint64_t stamp : {500U, 900U, 100U}) {
     const abi::TraceLoss loss{7, 0, stamp, stamp + 50, TraceLossCause::kKernel, {}};
     EXPECT_TRUE(queue.write(TraceType::kLoss, loss.last_stamp, &loss));
   }
-  queue.end(1);  // even though nothing has been taken
+  EXPECT_EQ(queue.lost(), 1U);  // what the source itself lost was no record
+  queue.end(1);                 // even though nothing has been taken
   host.take_all(queue);
   EXPECT_EQ(host.last(), Look::kEnd);
   ASSERT_EQ(host.losses().size(), 2U);
@@ -200,6 +201,8 @@ PortFrame& frame_at(std::vector<std::byte>& bytes, std::size_t index) {
 TEST(PortReader, PassesOverWhatIsOfAnEarlierSession) {
   std::vector<std::byte> bytes = session_of(5, 10);
   bytes.erase(bytes.begin(), bytes.begin() + 100);  // it begins within a frame
+  const std::vector<std::byte> whole = session_of(6, 10);
+  bytes.insert(bytes.end(), whole.begin(), whole.end());
   const std::vector<std::byte> ours = session_of(kSession, 3);
   bytes.insert(bytes.end(), ours.begin(), ours.end());
   for (const std::size_t piece : {1U, 63U, 64U, 65U, 100'000U}) {
@@ -229,7 +232,7 @@ TEST(PortReader, WhatIsNoFrameOrOutOfItsTurnEndsIt) {
     std::vector<std::byte> bytes = sound;
     change(bytes);
     PortKeeper host(kSession);
-    host.take(bytes, bytes.size());
+    host.take(bytes, kPortFrameBytes);  // asked again after each
     return std::pair(host.last(), host.numbers().size());
   };
   using Bytes = std::vector<std::byte>;
@@ -267,7 +270,7 @@ TEST(PortReader, AfterTheEndNothingIsRead) {
   const std::vector<std::byte> again = session_of(kSession, 3);
   bytes.insert(bytes.end(), again.begin(), again.end());
   PortKeeper host(kSession);
-  host.take(bytes, bytes.size());
+  host.take(bytes, kPortFrameBytes);  // asked again after each
   EXPECT_EQ(host.numbers().size(), 2U);
   EXPECT_EQ(host.last(), Look::kEnd);
 }

@@ -321,7 +321,7 @@ TEST(PortSource, AnAnswerToSomebodyElsesQuestionIsNone) {
   Recorded recorded;
   PortQueue queue(kPortSession, 1024);
   recorded.say(queue);
-  for (std::uint64_t round = 0; round < 10; ++round) {
+  for (std::uint64_t round = 1; round < 10; ++round) {
     queue.answer(round, 1);
     recorded.say(queue);
     EXPECT_TRUE(recorded.poll());
