@@ -29,7 +29,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kProgram = "fairlead-service";
+constexpr const char* kService = "fairlead-service";
 constexpr std::int64_t kAnswerNs = 2 * base::kNanosPerSecond;
 constexpr std::int64_t kDrainNs = 10 * base::kNanosPerSecond;
 constexpr int kExitMs = 10'000;
@@ -216,7 +216,7 @@ std::string summary_line(const std::string& report) {
 
 int stop_service(const ServiceCommand& command) {
   const auto running = find_running(command);
-  if (!running) return fail(kProgram, running.error());
+  if (!running) return fail(kService, running.error());
   const daemon::RuntimeFiles* files = &running->files;
   // A service that does not answer is ended all the same; one that hangs up is ending already,
   // perhaps because somebody else told it to.
@@ -226,29 +226,29 @@ int stop_service(const ServiceCommand& command) {
     patience.drain_ns = report.error().kind() == ErrorKind::kTimeout ? 0 : kEndingNs;
   }
   const auto ending = daemon::await_end(files->lock, patience);
-  if (!ending) return fail(kProgram, base::Error(ending.error()).at("stop '" + command.name + "'"));
+  if (!ending) return fail(kService, base::Error(ending.error()).at("stop '" + command.name + "'"));
   if (auto gone = await_exit(running->process); !gone) {
-    return fail(kProgram, std::move(gone).error().at("stop '" + command.name + "'"));
+    return fail(kService, std::move(gone).error().at("stop '" + command.name + "'"));
   }
   if (report && !read_report(*report)) {
-    return fail(kProgram, unreadable(command).at("stop"));
+    return fail(kService, unreadable(command).at("stop"));
   }
   if (report) {
     print_report(command, *report);
     if (const auto kept = base::read_file(files->last, kMostReport); !kept || *kept != *report) {
-      std::fprintf(stderr, "%s: this report could not be kept in %s\n", kProgram,
+      std::fprintf(stderr, "%s: this report could not be kept in %s\n", kService,
                    files->last.c_str());
     }
     return kDone;
   }
   if (*ending == daemon::Ending::kNotRunning || *ending == daemon::Ending::kDrained) {
-    std::fprintf(stderr, "%s: '%s' was ended meanwhile\n", kProgram, command.name.c_str());
+    std::fprintf(stderr, "%s: '%s' was ended meanwhile\n", kService, command.name.c_str());
     if (const auto last = base::read_file(files->last, kMostReport); last && !last->empty()) {
       print_report(command, *last);
     }
     return kDone;
   }
-  std::fprintf(stderr, "%s: '%s' did not answer (%s); it was %s\n", kProgram, command.name.c_str(),
+  std::fprintf(stderr, "%s: '%s' did not answer (%s); it was %s\n", kService, command.name.c_str(),
                report.error().message().c_str(), std::string(daemon::name(*ending)).c_str());
   return kDone;
 }
@@ -256,12 +256,12 @@ int stop_service(const ServiceCommand& command) {
 int show_status(const ServiceCommand& command, bool watch) {
   do {
     const auto running = find_running(command);
-    if (!running) return fail(kProgram, running.error());
+    if (!running) return fail(kService, running.error());
     const auto report =
         shm::query_service(running->files.socket, abi::ControlType::kQueryStatus, kAnswerNs);
-    if (!report) return fail(kProgram, advise_start(report.error(), command.name));
+    if (!report) return fail(kService, advise_start(report.error(), command.name));
     const auto data = read_report(*report);
-    if (!data) return fail(kProgram, unreadable(command));
+    if (!data) return fail(kService, unreadable(command));
     if (command.output == "json") {
       std::puts(report->c_str());
     } else {

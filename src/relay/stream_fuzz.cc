@@ -70,8 +70,8 @@ struct Checked : Production {
   }
 };
 
-using Writer = BasicStreamWriter<Checked>;
-using Reader = BasicStreamReader<Checked>;
+using CheckedWriter = BasicStreamWriter<Checked>;
+using CheckedReader = BasicStreamReader<Checked>;
 
 class Script {
  public:
@@ -290,8 +290,8 @@ class Script {
   std::unique_ptr<abi::RelayStreamIn> in_ = std::make_unique<abi::RelayStreamIn>();
   std::unique_ptr<abi::RelayStreamOut> out_ = std::make_unique<abi::RelayStreamOut>();
   std::atomic<std::uint32_t> consumer_{0};
-  std::optional<Writer> writer_;
-  std::optional<Reader> reader_;
+  std::optional<CheckedWriter> writer_;
+  std::optional<CheckedReader> reader_;
   bool broken_ = false;
   std::uint64_t delivered_ = 0;  // bytes, since commit last changed
   std::uint64_t taken_ = 0;

@@ -14,7 +14,7 @@
 namespace fairlead::shm {
 namespace {
 
-base::FuzzInput* input = nullptr;
+base::FuzzInput* fuzzed = nullptr;
 std::uint32_t honest_index = 0;  // near which most lies stay
 std::uint32_t last_index = 0;    // what the last look gave
 int looks = 0;
@@ -30,17 +30,17 @@ struct Hostile : Production {
   template <Site kSite>
   static std::uint32_t load(const std::atomic<std::uint32_t>&) noexcept {
     ++looks;
-    const std::uint8_t how = input->byte();
+    const std::uint8_t how = fuzzed->byte();
     last_index = how < 0xe0   ? honest_index + how % 8
                  : how < 0xf0 ? honest_index - how % 16
-                              : input->take<std::uint32_t>();
+                              : fuzzed->take<std::uint32_t>();
     return last_index;
   }
   template <typename T>
   static T read(const T& entry) noexcept {
     ++looks;
     FL_CHECK(&entry >= entries_begin && &entry + 1 <= entries_end);
-    return input->take<T>();
+    return fuzzed->take<T>();
   }
 };
 
@@ -51,7 +51,7 @@ struct Entry {
 };
 
 void check(base::FuzzInput& bytes) {
-  input = &bytes;
+  fuzzed = &bytes;
   const std::uint32_t slots = 2u << bytes.byte() % 5;
   const std::uint32_t first = bytes.byte() % 2 == 0 ? 0 : 0u - slots;
   std::atomic<std::uint32_t> produced{first};
