@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include <fmt/format.h>
+
 namespace fairlead::apps {
 namespace {
 
@@ -38,7 +40,7 @@ base::Result<LoopDevice> LoopDevice::attach(const std::string& file) {
       const bool direct = is_direct(device);
       return LoopDevice(std::move(device), std::move(path), direct);
     }
-    if (errno != EBUSY) return base::fail_errno(errno, "make " + path + " of " + file);
+    if (errno != EBUSY) return base::fail_errno(errno, fmt::format("make {} of {}", path, file));
   }
   return base::fail(base::ErrorKind::kBusy, "others take each free loop device first");
 }

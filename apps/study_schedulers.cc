@@ -207,7 +207,7 @@ class Study {
                                        std::uint32_t round) const {
     FL_TRY_STATUS(choose("guest", side == "guest" ? scheduler : kNone));
     FL_TRY_STATUS(choose("host", side == "host" ? scheduler : kNone));
-    FL_TRY(const std::string cleared, guest_.run("echo 3 > /proc/sys/vm/drop_caches"));
+    FL_TRY_STATUS(guest_.run("echo 3 > /proc/sys/vm/drop_caches"));
     const std::string to = fmt::format("{}/{}-{}-{}.flt", plan_.folder, side, scheduler, round);
     FL_TRY_STATUS(record(to));
     FL_TRY(const trace::Trace trace, trace::read_trace(to));
@@ -233,8 +233,7 @@ class Study {
       if (!written) return base::fail(std::move(written).error().at("choose " + scheduler));
       return {};
     }
-    FL_TRY(const std::string said,
-           guest_.run("echo " + scheduler + " > /sys/block/vda/queue/scheduler"));
+    FL_TRY_STATUS(guest_.run("echo " + scheduler + " > /sys/block/vda/queue/scheduler"));
     return {};
   }
 
@@ -368,8 +367,7 @@ base::Result<std::vector<SchedulerRun>> study_schedulers(const SchedulerPlan& pl
   FL_TRY(const LoopDevice loop, LoopDevice::attach(disk.path()));
   FL_TRY(const LibvirtHere libvirt, LibvirtHere::find(runtime.path()));
   FL_TRY(const StudyGuest guest, StudyGuest::boot(plan, libvirt.uri(), lab_folder, loop.path()));
-  FL_TRY(const std::string mounted,
-         guest.run("mkdir -p /study && mount -t ext4 -o ro /dev/vda /study"));
+  FL_TRY_STATUS(guest.run("mkdir -p /study && mount -t ext4 -o ro /dev/vda /study"));
   const Study study(plan, guest, loop, lab_folder);
   FL_TRY(const auto variants, variants_of(study, plan.sides));
   std::vector<SchedulerRun> runs;
@@ -393,6 +391,7 @@ std::vector<SchedulerRun> medians(const std::vector<SchedulerRun>& runs) {
     SchedulerRun median = first;
     for (const Column& column : kColumns) {
       std::vector<double> values;
+      values.reserve(same.size());
       for (SchedulerRun& run : same) values.push_back(column.of(run));
       column.of(median) = median_of(std::move(values));
     }
