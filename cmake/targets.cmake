@@ -214,6 +214,10 @@ function(fl_test program module)
   endif()
   target_link_libraries(${program} PRIVATE fl_${module} ${RAPIDCHECK_LIBRARY} GTest::gtest_main
                                            GTest::gmock)
+  if(FL_SANITIZE)
+    fl_test_in_shards(${program} "${arg_LABELS}" "${arg_SERIAL}")
+    return()
+  endif()
   set(properties TIMEOUT 120)
   if("long" IN_LIST arg_LABELS)
     set(properties TIMEOUT 3600)
@@ -230,6 +234,24 @@ function(fl_test program module)
 endif()\n")
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
   endif()
+endfunction()
+
+# A sanitizer takes longer to start and to look for leaks than most cases to run.  So a process runs
+# every fourth case of a program; scripts/check counts them by what GoogleTest prints.
+function(fl_test_in_shards program labels serial)
+  set(shards 4)
+  foreach(shard RANGE 1 ${shards})
+    math(EXPR index "${shard} - 1")
+    add_test(NAME ${program}.${shard} COMMAND ${program})
+    set_tests_properties(${program}.${shard} PROPERTIES TIMEOUT 600 LABELS "${labels}" ENVIRONMENT
+                         "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${index}")
+    if(serial)
+      set_tests_properties(${program}.${shard} PROPERTIES RUN_SERIAL TRUE)
+    endif()
+    if("long" IN_LIST labels)
+      set_tests_properties(${program}.${shard} PROPERTIES TIMEOUT 3600)
+    endif()
+  endforeach()
 endfunction()
 
 # It costs a third of a test's compile time, and the sanitizers' builds name the lines.
