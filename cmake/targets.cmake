@@ -23,7 +23,30 @@ set(FL_LINK_guest PkgConfig::libvirt nlohmann_json::nlohmann_json)
 set(FL_TEST_DEFINE_trace FL_TRACE_DATA="${CMAKE_SOURCE_DIR}/tests/trace/data")
 
 # Pure modules: ThreadSanitizer has nothing to look at in their tests.
-set(FL_PURE_MODULES abi manage sim)
+set(FL_PURE_MODULES abi disk manage sim)
+
+# Under a sanitizer what most files include is compiled once: for programs (PIE), for libraries, and
+# for those that count their edges.  The other presets show that each file includes what it uses.
+function(fl_common_headers name kind)
+  file(WRITE ${CMAKE_BINARY_DIR}/${name}.cc "int main() {}\n")
+  if(kind STREQUAL "STATIC")
+    add_library(${name} STATIC EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${name}.cc)
+  else()
+    add_executable(${name} EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${name}.cc)
+  endif()
+  target_link_libraries(${name} PRIVATE fmt::fmt Threads::Threads)
+  target_compile_options(${name} PRIVATE ${ARGN})
+  target_precompile_headers(${name} PRIVATE <fmt/format.h> <algorithm> <array> <atomic> <filesystem>
+                            <functional> <map> <memory> <optional> <span> <string> <vector>)
+endfunction()
+set(FL_COUNT_EDGES -fsanitize=fuzzer-no-link)
+if(FL_SANITIZE)
+  fl_common_headers(library_headers STATIC)
+  fl_common_headers(program_headers PROGRAM)
+  if(FL_FUZZ)
+    fl_common_headers(fuzzed_headers STATIC ${FL_COUNT_EDGES})
+  endif()
+endif()
 
 # FL_WITHOUT_x names the package without which module x is left out (cmake/dependencies.cmake).
 function(fl_modules table)
@@ -85,6 +108,13 @@ function(fl_library name folder)
     target_link_libraries(fl_${name} ${scope} fl_${used})
   endforeach()
   target_link_libraries(fl_${name} ${scope} ${FL_LINK_${name}})
+  if(FL_FUZZ AND fuzzers AND sources)
+    # All that fuzzers execute lies in libraries that have fuzzers.
+    target_compile_options(fl_${name} PRIVATE ${FL_COUNT_EDGES})
+    target_precompile_headers(fl_${name} REUSE_FROM fuzzed_headers)
+  elseif(FL_SANITIZE AND sources)
+    target_precompile_headers(fl_${name} REUSE_FROM library_headers)
+  endif()
   # Each header compiles alone: `cmake --build … --target all_verify_interface_header_sets`.
   fl_not_first_included(headers)
   target_sources(fl_${name} ${scope} FILE_SET HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}/src
@@ -166,7 +196,8 @@ if(FL_TESTS AND FL_SANITIZE)
                             <atomic> <map> <memory> <string> <thread> <vector>)
 endif()
 
-# fl_test(PROGRAM MODULE SOURCES… [LABELS …] [SERIAL]): GoogleTest cases, each an own ctest.
+# fl_test(PROGRAM MODULE SOURCES… [LABELS …] [SERIAL]): GoogleTest cases, each an own ctest; under a
+# sanitizer each a part of one of PROGRAM.1, PROGRAM.2, …
 function(fl_test program module)
   cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL" "" "LABELS")
   include(GoogleTest)
@@ -183,6 +214,10 @@ function(fl_test program module)
   endif()
   target_link_libraries(${program} PRIVATE fl_${module} ${RAPIDCHECK_LIBRARY} GTest::gtest_main
                                            GTest::gmock)
+  if(FL_SANITIZE)
+    fl_test_in_shards(${program} "${arg_LABELS}" "${arg_SERIAL}")
+    return()
+  endif()
   set(properties TIMEOUT 120)
   if("long" IN_LIST arg_LABELS)
     set(properties TIMEOUT 3600)
@@ -199,6 +234,24 @@ function(fl_test program module)
 endif()\n")
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
   endif()
+endfunction()
+
+# A sanitizer takes longer to start and to look for leaks than most cases to run.  So a process runs
+# every fourth case of a program; scripts/check counts them by what GoogleTest prints.
+function(fl_test_in_shards program labels serial)
+  set(shards 4)
+  foreach(shard RANGE 1 ${shards})
+    math(EXPR index "${shard} - 1")
+    add_test(NAME ${program}.${shard} COMMAND ${program})
+    set_tests_properties(${program}.${shard} PROPERTIES TIMEOUT 600 LABELS "${labels}" ENVIRONMENT
+                         "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${index}")
+    if(serial)
+      set_tests_properties(${program}.${shard} PROPERTIES RUN_SERIAL TRUE)
+    endif()
+    if("long" IN_LIST labels)
+      set_tests_properties(${program}.${shard} PROPERTIES TIMEOUT 3600)
+    endif()
+  endforeach()
 endfunction()
 
 # It costs a third of a test's compile time, and the sanitizers' builds name the lines.
@@ -227,6 +280,7 @@ function(fl_fuzz program module source)
   set(corpus ${CMAKE_SOURCE_DIR}/tests/corpus/${program})
   if(FL_FUZZ)
     add_executable(${program} ${source})
+    target_compile_options(${program} PRIVATE ${FL_COUNT_EDGES})
     target_link_options(${program} PRIVATE -fsanitize=fuzzer)
     set_target_properties(${program} PROPERTIES
                           RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
@@ -250,5 +304,8 @@ function(fl_program name source)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE fl_command ${FL_ALL_MODULES} nlohmann_json::nlohmann_json)
   target_compile_definitions(${name} PRIVATE FAIRLEAD_VERSION="${PROJECT_VERSION}")
+  if(FL_SANITIZE)
+    target_precompile_headers(${name} REUSE_FROM program_headers)
+  endif()
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()

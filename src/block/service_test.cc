@@ -225,8 +225,10 @@ class StickyClock final : public base::Clock {
     char name[16] = "";
     if (::pthread_getname_np(::pthread_self(), name, sizeof name) == 0 &&
         std::string_view(name) == "fl-service") {
-      holds_ = stuck_.load();
-      stuck_.wait(true);
+      if (stuck_.load()) {  // looked at once: who waits has said so
+        holds_ = true;
+        stuck_.wait(true);
+      }
       holds_ = false;
     }
     return real_.now_ns();
