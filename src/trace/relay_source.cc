@@ -104,12 +104,12 @@ base::Status RelaySource::finish(TraceFileWriter& file) {
 
 // The producer looks for questions every few milliseconds, and answers the rest of a burst at once.
 void RelaySource::measure_clock(TraceFileWriter& file) {
-  constexpr int kRounds = 64;
+  constexpr int kBurst = 64;
   constexpr std::chrono::milliseconds kPatience(20);
   constexpr std::int64_t kSoonNs = 20 * base::kNanosPerMilli;
   const std::int64_t now_ns = base::monotonic_ns();
   if (same_clock_ || now_ns < measure_ns_) return;
-  const auto measured = consumer_.measure_clock(kRounds, kPatience);
+  const auto measured = consumer_.measure_clock(kBurst, kPatience);
   if (!measured) return;  // again at the next poll
   clock_.add(*measured);
   // A guest that did not run just then answered late: the next answer may be better.
