@@ -2,10 +2,12 @@
 #include "apps/command.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <utility>
 
 #include "base/standard_streams.h"
+#include "base/terminal.h"
 
 namespace fairlead::apps {
 namespace {
@@ -22,6 +24,15 @@ int fail(const std::string& program, const base::Error& error) {
 int fail_usage(const std::string& program, const std::string& what) {
   std::fprintf(stderr, "%s: %s (try --help)\n", program.c_str(), what.c_str());
   return kUsage;
+}
+
+int fail_by_signal(const std::string& program, base::Error error, int signal_number) {
+  fail(program, std::move(error).at(signal_number == SIGINT ? "SIGINT" : "SIGTERM"));
+  return 128 + signal_number;
+}
+
+void show_step(std::string_view step) {
+  if (base::is_terminal(2)) std::fprintf(stderr, "%s\n", std::string(step).c_str());
 }
 
 base::Error advise_start(base::Error error, const std::string& service) {

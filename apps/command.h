@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "apps/command_line.h"
 #include "base/error.h"
@@ -24,6 +25,12 @@ inline constexpr const char* kUnits =
 // Prints "PROGRAM: MESSAGE"; returns the exit code for main.
 int fail(const std::string& program, const base::Error& error);
 int fail_usage(const std::string& program, const std::string& what);
+
+// What a program that SIGINT or SIGTERM ended says of it, and its exit code, as a shell has it.
+int fail_by_signal(const std::string& program, base::Error error, int signal_number);
+
+// What is being done, for somebody who waits at a terminal.
+void show_step(std::string_view step);
 
 // The same advice wherever there is no service.
 base::Error advise_start(base::Error error, const std::string& service);

@@ -9,7 +9,6 @@
 #include "apps/command.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/terminal.h"
 #include "guest/image.h"
 #include "guest/lock.h"
 #include "guest/package.h"
@@ -28,13 +27,9 @@ struct GuestCommand {
   bool headers = false;
 };
 
-void show_step(std::string_view step) {
-  if (base::is_terminal(2)) std::fprintf(stderr, "%s\n", std::string(step).c_str());
-}
-
 base::Result<guest::ImageOptions> options_of(const GuestCommand& command) {
   guest::ImageOptions options;
-  options.on_step = show_step;
+  options.on_step = apps::show_step;
   options.cache = command.cache;
   if (options.cache.empty()) {
     FL_TRY(options.cache, guest::cache_folder());

@@ -6,7 +6,6 @@
 
 #include <bit>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -59,10 +58,6 @@ struct LabCommand {
   bool disk = false;
   bool stop = false;
 };
-
-void show_step(std::string_view step) {
-  if (base::is_terminal(2)) std::fprintf(stderr, "%s\n", std::string(step).c_str());
-}
 
 base::Result<std::string> runtime_folder(const char* name) {
   FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
@@ -145,7 +140,7 @@ base::Status start_guests(const LabCommand& command, guest::UpOptions options,
   options.timeout_ns = kBootNs * (1 + options.count / 4);
   options.stop_fd = end.fd();
   const std::int64_t start = base::monotonic_ns();
-  FL_TRY_STATUS(lab.up(options, image, show_step));
+  FL_TRY_STATUS(lab.up(options, image, apps::show_step));
   if (command.output == "json")
     return std::puts(with_member("guests", options.count).c_str()), base::Status();
   fmt::print("{} guests up in {}\n", options.count, base::format_ns(base::monotonic_ns() - start));
@@ -154,7 +149,7 @@ base::Status start_guests(const LabCommand& command, guest::UpOptions options,
 
 base::Result<guest::Image> prepare(const LabCommand& command, guest::UpOptions& options) {
   FL_TRY_STATUS(guest::libvirt_answers(command.uri));
-  FL_TRY(auto made, apps::guest_image(command.lock, command.accel, show_step));
+  FL_TRY(auto made, apps::guest_image(command.lock, command.accel, apps::show_step));
   options.accel = made.accel.accel;
   if (!made.accel.remembered && options.accel == guest::Accel::kTcg) {
     std::fprintf(stderr, "%s: guests are emulated: %s\n", kProgram, made.accel.why.c_str());
@@ -184,9 +179,7 @@ int up(LabCommand& command) {
   const auto status = start_guests(command, command.up, *image, **end);
   if (status) return apps::kDone;
   if (!(*end)->asked()) return apps::fail(kProgram, status.error());
-  const int number = (*end)->number();
-  apps::fail(kProgram, base::Error(status.error()).at(number == SIGINT ? "SIGINT" : "SIGTERM"));
-  return 128 + number;
+  return apps::fail_by_signal(kProgram, status.error(), (*end)->number());
 }
 
 void add_json(base::JsonWriter& json, const guest::LabGuest& one) {
@@ -309,6 +302,10 @@ void show_said(std::string_view bytes) {
 
 // The exit status of the guest's command, as ssh has it.
 base::Result<int> run_command(const LabCommand& command, int stop_fd) {
+  if (command.which == "all") {
+    return base::fail(base::Error(ErrorKind::kInvalid, "a command is run in one guest, not in all")
+                          .advise("name it: fairlead lab ls shows them"));
+  }
   FL_TRY(const auto guests, chosen(command));
   FL_TRY(auto agent, guest::AgentClient::connect(guests.front().mark.agent_socket));
   std::string said;

@@ -14,12 +14,6 @@ namespace {
 
 constexpr int kTries = 16;  // others may take the number that we were given
 
-bool is_direct(const base::Fd& device) {
-  loop_info64 info{};
-  return ::ioctl(device.get(), LOOP_GET_STATUS64, &info) == 0 &&
-         (info.lo_flags & LO_FLAGS_DIRECT_IO) != 0;
-}
-
 }  // namespace
 
 base::Result<LoopDevice> LoopDevice::attach(const std::string& file) {
@@ -37,8 +31,7 @@ base::Result<LoopDevice> LoopDevice::attach(const std::string& file) {
     base::Fd device(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!device) return base::fail_errno(errno, "open " + path);
     if (::ioctl(device.get(), LOOP_CONFIGURE, &config) == 0) {
-      const bool direct = is_direct(device);
-      return LoopDevice(std::move(device), std::move(path), direct);
+      return LoopDevice(std::move(device), std::move(path));
     }
     if (errno != EBUSY) return base::fail_errno(errno, fmt::format("make {} of {}", path, file));
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // LoopDevice: a file as a block device, read-only, for as long as this object, or anybody else who
-// has it open, lives: the kernel takes it away then, also after kill -9.
+// has it open, lives: the kernel takes it away then, also after kill -9.  Its reads go past the
+// host's page cache where the file's file system can do so.
 //
 // Thread-safety: none.  Errors: kDenied without root, kNotFound where there are no loop devices.
 // Source: loop(4).
@@ -19,16 +20,13 @@ class LoopDevice {
   static base::Result<LoopDevice> attach(const std::string& file);
 
   const std::string& path() const noexcept { return path_; }  // /dev/loop0
-  // Whether its reads go past the host's page cache, as far as the file's file system can.
-  bool direct() const noexcept { return direct_; }
 
  private:
-  LoopDevice(base::Fd device, std::string path, bool direct)
-      : device_(std::move(device)), path_(std::move(path)), direct_(direct) {}
+  LoopDevice(base::Fd device, std::string path)
+      : device_(std::move(device)), path_(std::move(path)) {}
 
   base::Fd device_;
   std::string path_;
-  bool direct_;
 };
 
 }  // namespace fairlead::apps

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
@@ -21,7 +20,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/quote.h"
-#include "base/terminal.h"
 #include "daemon/end_watch.h"
 
 namespace fairlead::apps {
@@ -32,10 +30,6 @@ constexpr std::string_view kGuestSchedulers = "guest-schedulers";
 constexpr std::string_view kHostSchedulers = "host-schedulers";
 constexpr std::string_view kCases[] = {kMessages, kGuestSchedulers, kHostSchedulers};
 constexpr std::int64_t kUndoNs = 30 * base::kNanosPerSecond;  // to end a guest and a daemon
-
-void show_step(std::string_view step) {
-  if (base::is_terminal(2)) std::fprintf(stderr, "%s\n", std::string(step).c_str());
-}
 
 // The cases' results, written, drawn and printed as they come.
 class RelayStudy {
@@ -180,9 +174,7 @@ int reproduce_relay(const ReproduceOptions& options) {
   const auto done = RelayStudy(options, **end).run();
   if (done) return kDone;
   if (!(*end)->asked()) return fail(kReproduce, done.error());
-  const int number = (*end)->number();
-  fail(kReproduce, base::Error(done.error()).at(number == SIGINT ? "SIGINT" : "SIGTERM"));
-  return 128 + number;
+  return fail_by_signal(kReproduce, done.error(), (*end)->number());
 }
 
 }  // namespace fairlead::apps

@@ -18,6 +18,7 @@
 #include "apps/guest_image.h"
 #include "apps/loop_device.h"
 #include "base/file.h"
+#include "base/quote.h"
 #include "base/random.h"
 #include "base/text_table.h"
 #include "base/units.h"
@@ -166,8 +167,9 @@ class StudyGuest {
     FL_TRY(const int status, agent.run(command, keep, stop_fd_));
     if (asked(stop_fd_)) return base::fail(ErrorKind::kClosed, "it was not finished");
     if (status == 0) return said;
-    return base::fail(ErrorKind::kIo, fmt::format("the guest's {:?} ended with {}: {}", command,
-                                                  status, names_in(said).empty() ? "" : said));
+    return base::fail(ErrorKind::kIo,
+                      fmt::format("the guest's {} ended with {}: {}", base::quoted(command), status,
+                                  base::quoted(said)));
   }
 
  private:

@@ -27,12 +27,9 @@ TEST(RelayChannel, ABrokenStreamIsToldOnceAndGivenUp) {
   Producer producer = open_channel({.streams = 2});
   auto consumer = connect_to(producer);
   ASSERT_TRUE(consumer);
-  auto segment = shm::Segment::attach(base::Fd(::dup(producer.fd())), producer.bytes());
-  ASSERT_TRUE(segment);
-  const auto map = map_channel(segment->data(), segment->size());
-  ASSERT_TRUE(map);
+  const Memory memory(producer);
   write(producer, "in the first stream");
-  map->producer->streams[1].commit = std::uint64_t{1} << 40;
+  memory->producer->streams[1].commit = std::uint64_t{1} << 40;
   StreamPiece piece;
   EXPECT_EQ(*consumer->read(piece), Look::kPiece);
   consumer->take();
@@ -51,12 +48,9 @@ TEST(RelayChannel, NestedWritesAreAttempts) {
   Producer producer = open_channel({.streams = 1});
   auto consumer = connect_to(producer);
   ASSERT_TRUE(consumer);
-  auto segment = shm::Segment::attach(base::Fd(::dup(producer.fd())), producer.bytes());
-  ASSERT_TRUE(segment);
-  const auto map = map_channel(segment->data(), segment->size());
-  ASSERT_TRUE(map);
+  const Memory memory(producer);
   write(producer, "one");
-  map->producer->streams[0].lost_nested = 3;  // as signal handlers count
+  memory->producer->streams[0].lost_nested = 3;  // as signal handlers count
   EXPECT_EQ(read_all(*consumer).lost, 3U);
   EXPECT_EQ(consumer->sums(0).attempts, 4U);
   EXPECT_EQ(consumer->sums(0).delivered + consumer->sums(0).lost, 4U);

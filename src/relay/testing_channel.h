@@ -18,6 +18,7 @@
 
 #include "relay/consumer.h"
 #include "relay/producer.h"
+#include "shm/segment.h"
 
 namespace fairlead::relay {
 
@@ -30,6 +31,22 @@ inline Producer open_channel(const ChannelOptions& options = {}) {
 inline base::Result<Consumer> connect_to(const Producer& producer) {
   return Consumer::connect(base::Fd(::dup(producer.fd())), producer.bytes());
 }
+
+// A second mapping of its memory, to write what a broken side would.
+class Memory {
+ public:
+  explicit Memory(const Producer& producer)
+      : segment_(shm::Segment::attach(base::Fd(::dup(producer.fd())), producer.bytes())),
+        map_(segment_ ? map_channel(segment_->data(), segment_->size())
+                      : base::fail(segment_.error())) {
+    if (!map_) throw std::runtime_error(map_.error().message());
+  }
+  const ChannelMap* operator->() const { return &*map_; }
+
+ private:
+  base::Result<shm::Segment> segment_;
+  base::Result<ChannelMap> map_;
+};
 
 inline Written write(Producer& producer, std::string_view text) {
   return producer.write(1, text.data(), text.size());

@@ -171,6 +171,10 @@ class Lab(RigTest):
         self.up("--vms", "1", "--disk")
         self.assertEqual(self.in_guest("echo two  'words  ' $((40 + 2))").stdout,
                          "two words   42\n")
+        refused = run("fairlead-lab", "run", "--uri", self.rig.uri, "all", "--", "true",
+                      env=self.rig.env, check=False)
+        self.assertEqual((refused.returncode, refused.stderr.count("\n")), (1, 1))
+        self.assertIn("in one guest", refused.stderr)
         for command, status in (("exit 7", 7), ("kill -9 $$", 137), ("no-such-program", 127)):
             self.assertEqual(self.in_guest(command, check=False).returncode, status, command)
         # More than any buffer on the way holds, and bytes that a line cannot.
