@@ -34,7 +34,7 @@ namespace {
 using namespace fairlead::guest;
 
 constexpr std::int64_t kPortPatienceNs = 5'000'000'000;
-constexpr std::uint64_t kOrphanMs = 300;
+constexpr std::uint64_t kYoungMs = 300;
 constexpr std::size_t kCommandLineBytes = 4096;
 
 class Agent {
@@ -70,6 +70,7 @@ class Agent {
   int port_ = -1;
   bool host_there_ = true;  // as far as we know
   std::uint64_t host_gone_ms_ = 0;
+  std::uint64_t command_ms_ = 0;  // when the last command began
   std::uint64_t boot_ms_ = 0;
   std::uint64_t report_every_ms_ = 0;  // 0: never
   std::uint64_t next_report_ms_ = 0;
@@ -151,13 +152,14 @@ void Agent::serve_port(int events) {
   if ((events & POLLHUP) == 0) return;
   host_there_ = false;
   host_gone_ms_ = uptime_ms();
+  if (host_gone_ms_ >= command_ms_ + kYoungMs) command_.end();
 }
 
-// A host that goes takes its command with it.  Not at once: what the next one asks can be here
-// before the news that it is.
+// A host that goes takes its command with it.  A young command not at once: what the next host asks
+// can be here before the news that it is.
 void Agent::end_orphan(std::uint64_t now_ms) {
-  if (host_there_ || now_ms < host_gone_ms_ + kOrphanMs) return;
-  host_gone_ms_ = UINT64_MAX - kOrphanMs;
+  if (host_there_ || now_ms < host_gone_ms_ + kYoungMs) return;
+  host_gone_ms_ = UINT64_MAX - kYoungMs;
   command_.end();
 }
 
@@ -199,6 +201,7 @@ const char* Agent::trace(std::uint32_t id, std::string_view arguments) {
 // nullptr: the answers come later.
 const char* Agent::run_command(std::uint32_t id, std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  command_ms_ = uptime_ms();
   return command_.start(id, text);
 }
 
@@ -268,7 +271,7 @@ int Agent::wait_ms() const {
   std::uint64_t next = UINT64_MAX;
   if (report_every_ms_ != 0) next = std::min(next, next_report_ms_);
   if (end_ms_ != 0) next = std::min(next, end_ms_);
-  if (!host_there_) next = std::min(next, host_gone_ms_ + kOrphanMs);
+  if (!host_there_) next = std::min(next, host_gone_ms_ + kYoungMs);
   if (next == UINT64_MAX) return -1;
   const std::uint64_t now = uptime_ms();
   return next <= now ? 0 : static_cast<int>(std::min<std::uint64_t>(next - now, 1'000'000));

@@ -35,15 +35,15 @@ constexpr std::size_t kPieceBytes = (kLineBytes - 32) / 4;  // an escape takes f
 }  // namespace
 
 const char* ShellCommand::start(std::uint32_t id, std::string_view text) {
-  if (id_ != 0) return "another command runs";
   if (text.empty()) return "no command";
   char copy[kMostTextBytes + 1];
   if (text.size() >= sizeof copy) return "too long a command";
   copy[text.copy(copy, sizeof copy - 1)] = '\0';
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return "cannot make a pipe";
-  pipe_.reset(ends[0]);
   const base::Fd output(ends[1]);
+  forget();
+  pipe_.reset(ends[0]);
   child_ = ::fork();
   if (child_ == 0) become_shell(copy, output.get());
   if (child_ < 0) {
@@ -61,6 +61,13 @@ const char* ShellCommand::end() {
   // Not yet waited for, so nobody else has this number.
   if (child_ != 0 && ::kill(-child_, SIGKILL) != 0) ::kill(child_, SIGKILL);
   return nullptr;
+}
+
+void ShellCommand::forget() {
+  end();
+  id_ = 0;
+  child_ = 0;
+  pipe_.reset();
 }
 
 bool ShellCommand::took(pid_t pid, int status) {

@@ -22,7 +22,8 @@ namespace fairlead::guest {
 
 class ShellCommand {
  public:
-  // nullptr, and the answers come later; or what is wrong.
+  // nullptr, and the answers come later; or what is wrong.  A port has one host at a time: a command
+  // that still runs is that of a host that has gone, and ends.
   const char* start(std::uint32_t id, std::string_view text);
   // Kills the shell and what is in its session still; nullptr, or what is wrong.
   const char* end();
@@ -34,6 +35,8 @@ class ShellCommand {
   std::size_t next_line(char* out, std::size_t size);
 
  private:
+  void forget();
+
   std::uint32_t id_ = 0;  // whose answers these are; 0: nobody's
   pid_t child_ = 0;       // 0: it has ended
   int exit_ = 0;
