@@ -30,6 +30,7 @@
 #include "guest/package.h"
 #include "guest/subprocess.h"
 #include "trace/host_source.h"
+#include "trace/kernel_source.h"
 #include "trace/recorder.h"
 #include "trace/report.h"
 #include "trace/trace_file.h"
@@ -364,6 +365,7 @@ std::string us_text(double us) { return base::format_ns(static_cast<std::int64_t
 base::Result<std::vector<SchedulerRun>> study_schedulers(const SchedulerPlan& plan) {
   FL_TRY(const auto runtime, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
   const std::string lab_folder = runtime.path() + "/lab";
+  FL_TRY_STATUS(trace::KernelSource::open({}));  // known before anything is made
   plan.on_step("making the guest's disk");
   FL_TRY(const DiskImage disk, DiskImage::make(plan.folder));
   FL_TRY(const LoopDevice loop, LoopDevice::attach(disk.path()));

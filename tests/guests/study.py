@@ -37,6 +37,8 @@ class Schedulers(unittest.TestCase):
         build()
         if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
             self.skipTest("needs root and loop devices")
+        if not os.path.isdir("/sys/kernel/tracing/instances"):
+            self.skipTest("no tracefs with instances")
 
     def start(self, *words):
         return subprocess.Popen([PROGRAMS / "fairlead-reproduce", "003", "--out", self.out, *words],

@@ -22,8 +22,8 @@ namespace fairlead::guest {
 
 class ShellCommand {
  public:
-  // nullptr, and the answers come later; or what is wrong.  A port has one host at a time: a command
-  // that still runs is that of a host that has gone, and ends.
+  // nullptr, and the answers come later; or what is wrong.  A port has one host at a time, so a
+  // command that still runs is that of a host that has gone, and ends.
   const char* start(std::uint32_t id, std::string_view text);
   // Kills the shell and what is in its session still; nullptr, or what is wrong.
   const char* end();
