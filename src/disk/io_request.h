@@ -19,6 +19,7 @@ struct IoRequest {
   std::uint32_t sector_count = 0;  // zero for a flush
   std::uint32_t client = 0;        // who asked
   std::uint32_t tag = 0;           // the caller's own number
+  std::uint32_t owner = 0;         // the process that waits, for schedulers that tell them apart
   IoOp op = IoOp::kRead;
 };
 
