@@ -19,8 +19,8 @@ struct IoRequest {
   std::uint32_t sector_count = 0;  // zero for a flush
   std::uint32_t client = 0;        // who asked
   std::uint32_t tag = 0;           // the caller's own number
-  std::uint32_t owner = 0;         // the process that waits, for schedulers that tell them apart
   IoOp op = IoOp::kRead;
+  std::uint32_t owner = 0;  // the process that waits, for schedulers that tell them apart
 };
 
 // The four moments of a request.  `id` is unique while the request lives; times are the caller's

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/quote.h"
+#include "disk/cats_scheduler.h"
 #include "disk/cscan_scheduler.h"
 #include "disk/deadline_scheduler.h"
 #include "disk/mq_deadline_scheduler.h"
@@ -31,6 +32,10 @@ constexpr SchedulerKind kKinds[] = {
      DeadlineScheduler::parameters, make<DeadlineScheduler>},
     {"mq-deadline", "today's Linux: the same, by kind of request", MqDeadlineScheduler::parameters,
      make<MqDeadlineScheduler>},
+    {"cats", "cache-aware table scheduling, document 004's", CatsScheduler::parameters,
+     make<CatsScheduler>},
+    {"cats-aged", "CATS in which nobody waits for long", CatsScheduler::aged_parameters,
+     make<CatsScheduler>},
     {"t", "algorithm T: the least sum of response times", TScheduler::parameters, make<TScheduler>},
 };
 

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/disk_workload.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "base/check.h"
+
+namespace fairlead::sim {
+namespace {
+
+constexpr double kNsPerMs = 1e6;
+constexpr double kNsPerSecond = 1e9;
+
+double pareto(base::Random& random, double alpha, double least) {
+  return least * std::pow(1 - random.unit(), -1 / alpha);
+}
+
+double exponential(base::Random& random, double mean) { return -mean * std::log1p(-random.unit()); }
+
+// Box and Muller 1958.
+double normal(base::Random& random) {
+  const double radius = std::sqrt(-2 * std::log1p(-random.unit()));
+  return radius * std::cos(2 * std::numbers::pi * random.unit());
+}
+
+}  // namespace
+
+StudyWorkload::StudyWorkload(const StudyShape& shape)
+    : shape_(shape), popularity_(shape.files, shape.zipf) {
+  base::Random random(shape.seed);
+  processes_.reserve(shape.processes);
+  for (std::uint32_t i = 0; i < shape.processes; ++i)
+    processes_.push_back({.random = random.fork()});
+  place_files();
+}
+
+// In an order of chance, with gaps of chance between them: none is bound to lie near its rank's
+// neighbours.
+void StudyWorkload::place_files() {
+  base::Random random(shape_.seed ^ 0x66696c6573);
+  files_.resize(shape_.files);
+  std::uint64_t used = 0;
+  for (File& file : files_) {
+    const double bytes = std::exp(shape_.size_log_mean + shape_.size_log_sigma * normal(random));
+    const double pages = std::ceil(bytes / (double{disk::kSectorBytes} * shape_.page_sectors));
+    file.pages = static_cast<std::uint32_t>(std::clamp(pages, 1.0, 1e6));
+    used += std::uint64_t{file.pages} * shape_.page_sectors;
+  }
+  FL_CHECK(used <= shape_.sectors);
+  const std::uint64_t free = shape_.sectors - used;
+  std::vector<std::uint64_t> gaps(shape_.files);
+  for (std::uint64_t& gap : gaps) gap = random.below(free + 1);
+  std::ranges::sort(gaps);
+  const disk::Scatter scatter(shape_.files, shape_.seed);
+  std::uint64_t before = 0;
+  for (std::uint32_t place = 0; place < shape_.files; ++place) {
+    File& file = files_[scatter(place)];
+    file.sector = shape_.first_sector + gaps[place] + before;
+    before += std::uint64_t{file.pages} * shape_.page_sectors;
+  }
+}
+
+std::optional<DiskAsk> StudyWorkload::next(std::uint32_t number) {
+  Process& process = processes_[number];
+  if (process.first || process.page == files_[process.file].pages) {
+    if (process.files_left == 0) {
+      process.files_left = static_cast<std::uint64_t>(
+          std::min(pareto(process.random, shape_.files_alpha, shape_.files_least), 1e6));
+    }
+    --process.files_left;
+    process.file = static_cast<std::uint32_t>(popularity_.rank(process.random));
+    process.page = 0;
+  }
+  const double sleep_ms = std::min(
+      pareto(process.random, shape_.sleep_alpha, shape_.sleep_least_ms), shape_.sleep_most_ms);
+  // Nobody starts at the same moment.
+  const double share = process.first ? process.random.unit() : 1;
+  process.first = false;
+  const File& file = files_[process.file];
+  const std::uint64_t sector = file.sector + std::uint64_t{process.page++} * shape_.page_sectors;
+  return DiskAsk{.after_ns = std::llround(share * sleep_ms * kNsPerMs),
+                 .request = {.sector = sector,
+                             .sector_count = shape_.page_sectors,
+                             .op = disk::IoOp::kRead,
+                             .owner = number}};
+}
+
+RandomWorkload::RandomWorkload(const RandomShape& shape) : shape_(shape) {
+  base::Random random(shape.seed);
+  processes_.reserve(shape.processes);
+  for (std::uint32_t i = 0; i < shape.processes; ++i)
+    processes_.push_back({.random = random.fork()});
+}
+
+std::optional<DiskAsk> RandomWorkload::next(std::uint32_t number) {
+  Process& process = processes_[number];
+  base::Random& random = process.random;
+  const std::uint64_t last = shape_.sectors - shape_.request_sectors;
+  const bool onwards = random.unit() < shape_.onwards && process.next_sector <= last;
+  const std::uint64_t anywhere = random.below(last / shape_.request_sectors + 1);
+  DiskAsk ask;
+  ask.request.sector = onwards ? process.next_sector : anywhere * shape_.request_sectors;
+  ask.request.sector_count = shape_.request_sectors;
+  ask.request.op = random.unit() < shape_.writes ? disk::IoOp::kWrite : disk::IoOp::kRead;
+  ask.request.owner = number;
+  process.next_sector = ask.request.sector + shape_.request_sectors;
+  const double mean_ns = open() ? kNsPerSecond * shape_.processes / shape_.arrivals_per_second
+                                : shape_.think_ms * kNsPerMs;
+  ask.after_ns = std::llround(exponential(random, mean_ns));
+  return ask;
+}
+
+}  // namespace fairlead::sim
