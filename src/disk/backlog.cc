@@ -32,8 +32,8 @@ Slot Backlog::nearest(std::uint64_t sector) const noexcept {
 }
 
 Slot Backlog::whole_of(Slot slot) const noexcept {
-  if (holds(slot)) return slot;
-  return order_[below(held_[slot].request.sector + 1) - 1];
+  while (held_[slot].part_of != slot) slot = held_[slot].part_of;
+  return slot;
 }
 
 // Equal sectors stand in order of arrival, or of what they have become part of: look along them.
@@ -66,7 +66,9 @@ Slot Backlog::join(std::uint32_t index) {
   older.sector = sector;
   older.end = end;
   const Slot stays = &older == &a ? low : high;
-  arrivals_.erase(stays == low ? high : low);
+  const Slot absorbed = stays == low ? high : low;
+  held_[absorbed].part_of = stays;
+  arrivals_.erase(absorbed);
   order_[index] = stays;
   order_.erase(order_.begin() + index + 1);
   return stays;
@@ -81,7 +83,8 @@ Slot Backlog::add(Slot slot, const IoRequest& request, std::int64_t now_ns) {
                  .end = request.sector + request.sector_count,
                  .low = slot,
                  .high = slot,
-                 .next = slot};
+                 .next = slot,
+                 .part_of = slot};
   arrivals_.push_back(slot);
   ++requests_;
   const auto at = std::ranges::upper_bound(order_, request.sector, {},

@@ -60,7 +60,8 @@ class Backlog {
     std::uint64_t end = 0;
     Slot low = 0;  // the whole's first and last request
     Slot high = 0;
-    Slot next = 0;  // in the whole, upwards
+    Slot next = 0;     // in the whole, upwards
+    Slot part_of = 0;  // itself, or the one that it was joined to
   };
 
   bool joinable(Slot low, Slot high) const noexcept;

@@ -26,7 +26,15 @@ struct CacheShape {
 
 class CacheShadow {
  public:
+  struct Range {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+
   explicit CacheShadow(const CacheShape& shape) : shape_(shape) { held_.reserve(shape.segments); }
+
+  // In no order; some may be empty.
+  const std::vector<Range>& ranges() const noexcept { return held_; }
 
   bool holds(std::uint64_t sector, std::uint32_t count) const noexcept {
     return std::ranges::any_of(
@@ -57,11 +65,6 @@ class CacheShadow {
   }
 
  private:
-  struct Range {
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-  };
-
   void grow(Range& one, std::uint64_t end) const noexcept {
     one.end = std::max(one.end, end);
     if (one.end - one.begin > shape_.segment_sectors) one.begin = one.end - shape_.segment_sectors;

@@ -25,7 +25,8 @@ std::vector<Parameter> CatsScheduler::parameters() {
           {"max_write_delay", 1000 * kMs, Unit::kNs, kOurs},
           {"write_burst", 16, Unit::kCount, kOurs, 1, 1 << 20},
           {"age_unit", 0, Unit::kNs, "ours; 0: all weigh the same"},
-          {"hit_age_cap", 0, Unit::kNs, "ours; 0: hits always go first"}};
+          {"hit_age_cap", 0, Unit::kNs, "ours; 0: hits always go first"},
+          {"age_limit", 0, Unit::kNs, "ours; 0: none"}};
 }
 
 std::vector<Parameter> CatsScheduler::aged_parameters() {
@@ -33,6 +34,7 @@ std::vector<Parameter> CatsScheduler::aged_parameters() {
   for (Parameter& one : all) {
     if (std::string_view(one.name) == "age_unit") one.value = 100 * kMs;
     if (std::string_view(one.name) == "hit_age_cap") one.value = 200 * kMs;
+    if (std::string_view(one.name) == "age_limit") one.value = 400 * kMs;
   }
   return all;
 }
@@ -44,6 +46,7 @@ CatsScheduler::CatsScheduler(const SchedulerShape& shape, const Parameters& para
       max_write_delay_ns_(parameters["max_write_delay"]),
       write_burst_(parameters.count("write_burst")),
       hit_age_cap_ns_(parameters["hit_age_cap"]),
+      age_limit_ns_(parameters["age_limit"]),
       reads_(shape),
       writes_(shape),
       best_(shape.slots, parameters["age_unit"]),
@@ -80,7 +83,7 @@ Decision CatsScheduler::next(std::int64_t now_ns) {
   }
   if (!reads_.empty()) {
     if (const auto hit = predicted_hit(now_ns)) return read(*hit);
-    const Slot best = best_.of(reads_, head_, now_ns);
+    const Slot best = first_read(now_ns);
     if (const auto until = awaited_until(now_ns, &best)) return Decision::wait(*until);
     return read(best);
   }
@@ -93,6 +96,13 @@ Decision CatsScheduler::next(std::int64_t now_ns) {
   return write();
 }
 
+// Of those that are no hits.
+Slot CatsScheduler::first_read(std::int64_t now_ns) {
+  const Slot oldest = reads_.oldest();
+  const bool late = age_limit_ns_ != 0 && now_ns >= reads_.arrived_ns(oldest) + age_limit_ns_;
+  return late ? oldest : best_.of(reads_, head_, now_ns);
+}
+
 bool CatsScheduler::burst_due(std::int64_t now_ns) const noexcept {
   return !writes_.empty() && now_ns >= writes_.arrived_ns(writes_.oldest()) + max_write_delay_ns_;
 }
@@ -102,11 +112,13 @@ std::optional<Slot> CatsScheduler::predicted_hit(std::int64_t now_ns) const {
   const Slot oldest = reads_.oldest();
   if (hit_age_cap_ns_ != 0 && now_ns >= reads_.arrived_ns(oldest) + hit_age_cap_ns_) return {};
   std::optional<Slot> found;
-  for (std::uint32_t i = 0; i < reads_.size(); ++i) {
-    const Slot slot = reads_.at(i);
-    if (found && reads_.number(slot) > reads_.number(*found)) continue;
-    const auto count = static_cast<std::uint32_t>(reads_.end(slot) - reads_.sector(slot));
-    if (cache_.holds(reads_.sector(slot), count)) found = slot;
+  for (const CacheShadow::Range& range : cache_.ranges()) {
+    for (std::uint32_t i = reads_.below(range.begin); i < reads_.size(); ++i) {
+      const Slot slot = reads_.at(i);
+      if (reads_.sector(slot) >= range.end) break;
+      if (reads_.end(slot) > range.end) continue;
+      if (!found || reads_.number(slot) < reads_.number(*found)) found = slot;
+    }
   }
   return found;
 }

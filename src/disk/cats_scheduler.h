@@ -12,9 +12,10 @@
 //     `gate` set, one whose mean think time is below out_wait, while nothing that waits is nearer
 //     than its mean step.  Without, the disk idles two thirds of the time under 64 readers.
 //   - Delays and length of a burst are parameters, with values of ours.
-//   - Hits first, without end, starve misses: with hit_age_cap set, no hit goes before a read that
-//     has waited so long; with age_unit set, who waits longer counts for more in T's order.
-//     "cats-aged" is CATS with both.
+//   - Hits first, without end, starve misses, and T's order what is far.  With hit_age_cap set, no
+//     hit goes before a read that has waited so long; with age_unit set, who waits longer counts for
+//     more in T's order; with age_limit set, who has waited so long goes first.  "cats-aged" is CATS
+//     with all three.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +51,7 @@ class CatsScheduler final : public Scheduler {
     std::uint32_t samples = 0;
   };
 
+  Slot first_read(std::int64_t now_ns);
   std::optional<Slot> predicted_hit(std::int64_t now_ns) const;
   std::optional<std::int64_t> awaited_until(std::int64_t now_ns, const Slot* instead) const;
   bool burst_due(std::int64_t now_ns) const noexcept;
@@ -62,6 +64,7 @@ class CatsScheduler final : public Scheduler {
   const std::int64_t max_write_delay_ns_;
   const std::uint32_t write_burst_;
   const std::int64_t hit_age_cap_ns_;
+  const std::int64_t age_limit_ns_;
   Backlog reads_;
   Backlog writes_;
   BestFirst best_;
