@@ -25,6 +25,7 @@ constexpr Verb kVerbs[] = {
     {"service", "serve a disk image to many client processes"},
     {"client", "read from a service and measure"},
     {"integrity", "compare what a client read with the image"},
+    {"disk", "try schedulers on simulated disks"},
     {"trace", "record block I/O and say where its time goes"},
     {"vcpu", "keep processors evenly loaded by pinning guests' vCPUs"},
     {"memory", "move memory among guests before they starve"},

@@ -6,12 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <functional>
-#include <map>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
+#include "apps/toml_keys.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/quote.h"
@@ -23,41 +21,8 @@ namespace {
 constexpr std::size_t kMostConfigBytes = std::size_t{4} * 1024 * 1024;
 constexpr double kMostMib = 1e9;
 
-base::Error wrong(const std::string& origin, const toml::node& node, const std::string& why) {
-  return {base::ErrorKind::kInvalid,
-          fmt::format("{} line {}: {}", origin, node.source().begin.line, why)};
-}
-
 double to_mib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / static_cast<double>(manage::kMiB);
-}
-
-// What one key may hold, and where it goes.
-using Setter = std::function<base::Status(const toml::node&)>;
-using Setters = std::map<std::string, Setter>;
-
-base::Status refuse(const std::string& what) { return base::fail(base::ErrorKind::kInvalid, what); }
-
-Setter number(double& to, double least, double most) {
-  return [&to, least, most](const toml::node& node) -> base::Status {
-    const auto value = node.value<double>();
-    if (!value || !(*value >= least && *value <= most)) {
-      return refuse(fmt::format("a number from {} to {} is expected", least, most));
-    }
-    to = *value;
-    return {};
-  };
-}
-
-Setter count(std::uint32_t& to, std::uint32_t most) {
-  return [&to, most](const toml::node& node) -> base::Status {
-    const auto value = node.value_exact<std::int64_t>();
-    if (!value || *value < 0 || *value > most) {
-      return refuse(fmt::format("a whole number from 0 to {} is expected", most));
-    }
-    to = static_cast<std::uint32_t>(*value);
-    return {};
-  };
 }
 
 Setter mib(std::uint64_t& to) {
@@ -79,44 +44,6 @@ Setter cpus(manage::CpuSet& to) {
   };
 }
 
-Setter flag(bool& to) {
-  return [&to](const toml::node& node) -> base::Status {
-    const auto value = node.value_exact<bool>();
-    if (!value) return refuse("true or false is expected");
-    to = *value;
-    return {};
-  };
-}
-
-// `section` is what errors call the table.
-base::Status take(const std::string& origin, const toml::table& table, const std::string& section,
-                  const Setters& setters, const std::vector<std::string>& others = {}) {
-  for (const auto& [key, node] : table) {
-    const std::string word(key.str());
-    const auto setter = setters.find(word);
-    if (setter == setters.end()) {
-      // A key of the other manager is none of ours: one file may serve both.
-      if (std::ranges::find(others, word) != others.end()) continue;
-      return base::fail(
-          wrong(origin, node, fmt::format("{} has no key {}", section, base::quoted(word))));
-    }
-    if (auto set = setter->second(node); !set) {
-      return base::fail(wrong(origin, node, fmt::format("{}: {}", word, set.error().message())));
-    }
-  }
-  return {};
-}
-
-base::Result<toml::table> parse(const std::string& text, const std::string& origin) {
-  try {
-    return toml::parse(text, origin);
-  } catch (const toml::parse_error& error) {
-    return base::fail(
-        base::ErrorKind::kInvalid,
-        fmt::format("{} line {}: {}", origin, error.source().begin.line, error.description()));
-  }
-}
-
 std::string section_of(const std::string& guest) { return "[guest." + base::quoted(guest) + "]"; }
 
 // Calls `visit` for [guest."NAME"], hands [mine] to `setters` and passes over [other].
@@ -124,20 +51,20 @@ base::Status walk(
     const std::string& text, const std::string& origin, const std::string& mine,
     const std::string& other, const Setters& setters,
     const std::function<base::Status(const std::string&, const toml::table&)>& visit) {
-  FL_TRY(const toml::table file, parse(text, origin));
+  FL_TRY(const toml::table file, parse_toml(text, origin));
   for (const auto& [key, node] : file) {
     const toml::table* table = node.as_table();
     const std::string name(key.str());
     if (table == nullptr || (name != mine && name != other && name != "guest")) {
-      return base::fail(wrong(
+      return base::fail(wrong_at(
           origin, node,
           fmt::format("{} is none of [vcpu], [memory], [guest.\"NAME\"]", base::quoted(name))));
     }
-    if (name == mine) FL_TRY_STATUS(take(origin, *table, "[" + name + "]", setters));
+    if (name == mine) FL_TRY_STATUS(take_keys(origin, *table, "[" + name + "]", setters));
     if (name != "guest") continue;
     for (const auto& [guest, rule] : *table) {
       if (rule.as_table() == nullptr) {
-        return base::fail(wrong(origin, rule, "[guest.\"NAME\"] is expected"));
+        return base::fail(wrong_at(origin, rule, "[guest.\"NAME\"] is expected"));
       }
       FL_TRY_STATUS(visit(std::string(guest.str()), *rule.as_table()));
     }
@@ -204,7 +131,7 @@ base::Status parse_config(const std::string& text, const std::string& origin,
   return walk(text, origin, "vcpu", "memory", keys(settings),
               [&](const std::string& guest, const toml::table& table) {
                 manage::GuestCpuRule& rule = settings.rules[guest];
-                return take(
+                return take_keys(
                     origin, table, section_of(guest),
                     {{"leave_alone", flag(rule.leave_alone)}, {"pcpus", cpus(rule.allowed)}},
                     {"min_mib", "max_mib", "shares"});
@@ -216,12 +143,12 @@ base::Status parse_config(const std::string& text, const std::string& origin,
   return walk(text, origin, "memory", "vcpu", keys(settings),
               [&](const std::string& guest, const toml::table& table) {
                 manage::GuestMemoryRule& rule = settings.rules[guest];
-                return take(origin, table, section_of(guest),
-                            {{"leave_alone", flag(rule.leave_alone)},
-                             {"min_mib", mib(rule.min_bytes)},
-                             {"max_mib", mib(rule.max_bytes)},
-                             {"shares", number(rule.shares, 1, 1e6)}},
-                            {"pcpus"});
+                return take_keys(origin, table, section_of(guest),
+                                 {{"leave_alone", flag(rule.leave_alone)},
+                                  {"min_mib", mib(rule.min_bytes)},
+                                  {"max_mib", mib(rule.max_bytes)},
+                                  {"shares", number(rule.shares, 1, 1e6)}},
+                                 {"pcpus"});
               });
 }
 

@@ -4,7 +4,7 @@
 # To turn it on for programs that are not installed: source packaging/completion/fairlead.bash
 _fairlead_words() {
   case "$1" in
-    fairlead) echo "service client integrity trace vcpu memory monitor guest lab reproduce --help --version" ;;
+    fairlead) echo "service client integrity disk trace vcpu memory monitor guest lab reproduce --help --version" ;;
     fairlead-service) echo "start stop status --name --config --print-config --help --version" ;;
     fairlead-service-start) echo "--image --cache-bytes --idle-timeout --poll --queue-depth
       --max-clients --max-slots --max-data --max-weight --engine --foreground --no-sandbox
@@ -14,6 +14,11 @@ _fairlead_words() {
     fairlead-client) echo "--name --pattern --duration --poll --reconnect --seed --weight --output
       --no-files --help --version" ;;
     fairlead-integrity) echo "--output --help --version" ;;
+    fairlead-disk) echo "example schedulers drives simulate compare --drive --workload --requests
+      --warm-up --seed --processes --depth --slots --merge-sectors --tick --extra --clock-scale
+      --files --files-alpha --files-least --zipf --size-log-mean --size-log-sigma --sleep-alpha
+      --sleep-least --sleep-most --population --page-sectors --think --onwards --writes --rate
+      --request-sectors --scheduler --log --seeds --out --output --help --version" ;;
     fairlead-trace) echo "record report export import live --service --host --guest --file
       --duration --pair --plot --format --to --interval --rounds --output --help --version" ;;
     fairlead-vcpu) echo "--uri --once --dry-run --explain --output --config --record --replay --pcpus
@@ -72,7 +77,7 @@ _fairlead() {
 }
 
 complete -F _fairlead fairlead fairlead-service fairlead-client fairlead-integrity fairlead-trace \
-  fairlead-vcpu fairlead-memory fairlead-monitor fairlead-guest fairlead-lab fairlead-reproduce
+  fairlead-disk fairlead-vcpu fairlead-memory fairlead-monitor fairlead-guest fairlead-lab fairlead-reproduce
 # The names in bin/, by their path only: `service` alone is Debian's.
 complete -F _fairlead ./bin/service ./bin/client ./bin/tool_for_integrity bin/service bin/client \
   bin/tool_for_integrity

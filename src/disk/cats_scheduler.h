@@ -13,9 +13,9 @@
 //     than its mean step.  Without, the disk idles two thirds of the time under 64 readers.
 //   - Delays and length of a burst are parameters, with values of ours.
 //   - Hits first, without end, starve misses, and T's order what is far.  With hit_age_cap set, no
-//     hit goes before a read that has waited so long; with age_unit set, who waits longer counts for
-//     more in T's order; with age_limit set, who has waited so long goes first.  "cats-aged" is CATS
-//     with all three.
+//     hit goes before a read that has waited so long; with age_unit set, who waits longer counts
+//     for more in T's order; with age_limit set, who has waited so long goes first.  "cats-aged" is
+//     CATS with all three.
 #pragma once
 
 #include <cstdint>

@@ -104,7 +104,8 @@ std::string test_name(const testing::TestParamInfo<const char*>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Schedulers, EveryScheduler, testing::ValuesIn(names()), test_name);
 
-// One read far away, while others keep on coming near the head, a little faster than it serves them.
+// One read far away, while others keep on coming near the head, a little faster than it serves
+// them.
 std::int64_t wait_of_the_far_one(std::string_view spec) {
   std::vector<Arrival> arrivals;
   base::Random random(5);

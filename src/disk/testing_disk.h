@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tests only.  DiskDriver: requests of random processes given to a scheduler on a modelled disk, and
-// what came of each.
+// Tests only.  DiskDriver: arrivals given to a scheduler on a modelled disk, and what came of each.
 #pragma once
 
 #include <algorithm>

@@ -13,6 +13,11 @@ namespace {
 
 constexpr double kNsPerMs = 1e6;
 constexpr double kNsPerSecond = 1e9;
+constexpr double kMostPages = 1e6;  // of a file
+constexpr double kMostFilesInARow = 1e6;
+// Sizes and places are of other chance than the processes.
+constexpr std::uint64_t kSizeSeed = 0x73697a65;
+constexpr std::uint64_t kGapSeed = 0x67617073;
 
 double pareto(base::Random& random, double alpha, double least) {
   return least * std::pow(1 - random.unit(), -1 / alpha);
@@ -26,6 +31,21 @@ double normal(base::Random& random) {
   return radius * std::cos(2 * std::numbers::pi * random.unit());
 }
 
+std::vector<std::uint32_t> pages_of_files(const StudyShape& shape) {
+  base::Random random(shape.population ^ kSizeSeed);
+  std::vector<std::uint32_t> all(shape.files);
+  for (std::uint32_t& one : all) {
+    const double bytes = std::exp(shape.size_log_mean + shape.size_log_sigma * normal(random));
+    const double pages = std::ceil(bytes / (double{disk::kSectorBytes} * shape.page_sectors));
+    one = static_cast<std::uint32_t>(std::clamp(pages, 1.0, kMostPages));
+  }
+  return all;
+}
+
+std::uint64_t sectors_of(const StudyShape& shape, const std::vector<std::uint32_t>& pages) {
+  return std::accumulate(pages.begin(), pages.end(), std::uint64_t{0}) * shape.page_sectors;
+}
+
 }  // namespace
 
 StudyWorkload::StudyWorkload(const StudyShape& shape)
@@ -37,29 +57,28 @@ StudyWorkload::StudyWorkload(const StudyShape& shape)
   place_files();
 }
 
+bool StudyWorkload::fits(const StudyShape& shape) {
+  const auto pages = pages_of_files(shape);
+  return sectors_of(shape, pages) <= shape.sectors;
+}
+
 // In an order of chance, with gaps of chance between them: none is bound to lie near its rank's
 // neighbours.
 void StudyWorkload::place_files() {
-  base::Random random(shape_.seed ^ 0x66696c6573);
-  files_.resize(shape_.files);
-  std::uint64_t used = 0;
-  for (File& file : files_) {
-    const double bytes = std::exp(shape_.size_log_mean + shape_.size_log_sigma * normal(random));
-    const double pages = std::ceil(bytes / (double{disk::kSectorBytes} * shape_.page_sectors));
-    file.pages = static_cast<std::uint32_t>(std::clamp(pages, 1.0, 1e6));
-    used += std::uint64_t{file.pages} * shape_.page_sectors;
-  }
+  base::Random random(shape_.population ^ kGapSeed);
+  const auto pages = pages_of_files(shape_);
+  const std::uint64_t used = sectors_of(shape_, pages);
   FL_CHECK(used <= shape_.sectors);
-  const std::uint64_t free = shape_.sectors - used;
   std::vector<std::uint64_t> gaps(shape_.files);
-  for (std::uint64_t& gap : gaps) gap = random.below(free + 1);
+  for (std::uint64_t& gap : gaps) gap = random.below(shape_.sectors - used + 1);
   std::ranges::sort(gaps);
-  const disk::Scatter scatter(shape_.files, shape_.seed);
+  const disk::Scatter scatter(shape_.files, shape_.population);
+  files_.resize(shape_.files);
   std::uint64_t before = 0;
   for (std::uint32_t place = 0; place < shape_.files; ++place) {
-    File& file = files_[scatter(place)];
-    file.sector = shape_.first_sector + gaps[place] + before;
-    before += std::uint64_t{file.pages} * shape_.page_sectors;
+    const std::uint64_t file = scatter(place);
+    files_[file] = {gaps[place] + before, pages[file]};
+    before += std::uint64_t{pages[file]} * shape_.page_sectors;
   }
 }
 
@@ -67,8 +86,8 @@ std::optional<DiskAsk> StudyWorkload::next(std::uint32_t number) {
   Process& process = processes_[number];
   if (process.first || process.page == files_[process.file].pages) {
     if (process.files_left == 0) {
-      process.files_left = static_cast<std::uint64_t>(
-          std::min(pareto(process.random, shape_.files_alpha, shape_.files_least), 1e6));
+      process.files_left = static_cast<std::uint64_t>(std::min(
+          pareto(process.random, shape_.files_alpha, shape_.files_least), kMostFilesInARow));
     }
     --process.files_left;
     process.file = static_cast<std::uint32_t>(popularity_.rank(process.random));
@@ -110,6 +129,17 @@ std::optional<DiskAsk> RandomWorkload::next(std::uint32_t number) {
   const double mean_ns = open() ? kNsPerSecond * shape_.processes / shape_.arrivals_per_second
                                 : shape_.think_ms * kNsPerMs;
   ask.after_ns = std::llround(exponential(random, mean_ns));
+  return ask;
+}
+
+// The first in the last tenth of the disk, the others in its first hundredth.
+std::optional<DiskAsk> StarvingWorkload::next(std::uint32_t number) {
+  const std::uint64_t last = shape_.sectors - shape_.request_sectors;
+  DiskAsk ask;
+  ask.request.sector =
+      number == 0 ? last - random_.below(last / 10 + 1) : random_.below(last / 100 + 1);
+  ask.request.sector_count = shape_.request_sectors;
+  ask.request.owner = number;
   return ask;
 }
 

@@ -6,6 +6,7 @@
 //     StudyWorkload    document 004's: each process chooses a number of files (Pareto), files by
 //                      Zipf, reads them page by page and sleeps (Pareto) after each page
 //     RandomWorkload   each process asks anywhere, or onwards; or arrivals, Poisson
+//     StarvingWorkload one reader far away, all others near each other and never at rest
 //
 // Thread-safety: none.  The same seed gives the same asks to the same process, whatever the others
 // do, so schedulers are compared on the same work.
@@ -49,14 +50,15 @@ struct StudyShape {
   double sleep_least_ms = 8;      // not published
   double sleep_most_ms = 10'000;  // ours: a mean of few samples has to exist
   std::uint32_t page_sectors = 8;
-  std::uint64_t first_sector = 0;
   std::uint64_t sectors = 143'374'738;  // files are spread over these
-  std::uint64_t seed = 1;
+  std::uint64_t population = 1;  // seed of the files' sizes and places
+  std::uint64_t seed = 1;        // of what the processes do
 };
 
 class StudyWorkload final : public DiskWorkload {
  public:
-  explicit StudyWorkload(const StudyShape& shape);
+  explicit StudyWorkload(const StudyShape& shape);  // one that fits()
+  static bool fits(const StudyShape& shape);        // the files on the disk
   std::uint32_t processes() const noexcept override { return shape_.processes; }
   std::optional<DiskAsk> next(std::uint32_t process) override;
 
@@ -107,6 +109,17 @@ class RandomWorkload final : public DiskWorkload {
 
   RandomShape shape_;
   std::vector<Process> processes_;
+};
+
+class StarvingWorkload final : public DiskWorkload {
+ public:
+  explicit StarvingWorkload(const RandomShape& shape) : shape_(shape), random_(shape.seed) {}
+  std::uint32_t processes() const noexcept override { return shape_.processes; }
+  std::optional<DiskAsk> next(std::uint32_t process) override;
+
+ private:
+  RandomShape shape_;
+  base::Random random_;
 };
 
 }  // namespace fairlead::sim

@@ -98,6 +98,7 @@ void DiskWorld::completed(const disk::Transfer& transfer, const disk::Access& ac
 }
 
 void DiskWorld::count(const DiskStory& story) {
+  if (ended_ == plan_->warm_up + plan_->requests) return;  // a last transfer of several
   if (plan_->on_end) plan_->on_end(story);
   if (++ended_ <= plan_->warm_up) {
     counted_from_ns_ = story.ended_ns;

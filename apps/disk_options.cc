@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/disk_options.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "apps/command.h"
+#include "base/units.h"
+#include "disk/scheduler_table.h"
+
+namespace fairlead::apps {
+namespace {
+
+// A number from `least` to `most`, which shows its default.
+void add_number(Command command, const std::string& name, double& to, double least, double most,
+                const std::string& help) {
+  command.add_option(name, to, help)
+      .check({.why_not =
+                  [=](const std::string& text) {
+                    char* end = nullptr;
+                    const double value = std::strtod(text.c_str(), &end);
+                    const bool good =
+                        end != text.c_str() && *end == '\0' && value >= least && value <= most;
+                    return good ? std::string()
+                                : fmt::format("{} is no number from {} to {}", text, least, most);
+                  }})
+      .type_name("X")
+      .capture_default_str();
+}
+
+void add_count(Command command, const std::string& name, std::uint32_t& to, std::uint32_t least,
+               std::uint32_t most, const std::string& help) {
+  command.add_option(name, to, help)
+      .check(within(least, most))
+      .type_name("N")
+      .capture_default_str();
+}
+
+void add_count(Command command, const std::string& name, std::uint64_t& to, std::uint64_t least,
+               std::uint64_t most, const std::string& help) {
+  command.add_option(name, to, help)
+      .check(within(least, most))
+      .type_name("N")
+      .capture_default_str();
+}
+
+void add_duration(Command command, const std::string& name, std::int64_t& to,
+                  const std::string& help) {
+  const auto parse = [](const std::string& text) { return base::parse_duration_ns(text); };
+  command
+      .add_option_function(
+          name, [&to, parse](const std::string& text) { to = *parse(text); },
+          fmt::format("{} [{}]", help, base::format_ns(to)))
+      .check(accepts(parse))
+      .type_name("DURATION");
+}
+
+void add_study_options(Command command, sim::StudyShape& study) {
+  add_count(command, "--files", study.files, 1, 10'000'000, "study: that are read from");
+  add_number(command, "--files-alpha", study.files_alpha, 0.1, 100,
+             "study: files in a row, Pareto's exponent");
+  add_number(command, "--files-least", study.files_least, 1, 1e6, "study: the least in a row");
+  add_number(command, "--zipf", study.zipf, 0, 10, "study: exponent of their popularity");
+  add_number(command, "--size-log-mean", study.size_log_mean, 0, 30,
+             "study: of ln(bytes) of a file");
+  add_number(command, "--size-log-sigma", study.size_log_sigma, 0, 10, "study: its deviation");
+  add_number(command, "--sleep-alpha", study.sleep_alpha, 0.1, 100,
+             "study: sleeps after each page, Pareto's exponent");
+  add_number(command, "--sleep-least", study.sleep_least_ms, 0, 1e6, "study: milliseconds");
+  add_number(command, "--sleep-most", study.sleep_most_ms, 0, 1e9, "study: milliseconds");
+  add_count(command, "--population", study.population, std::uint64_t{0}, UINT64_MAX,
+            "study: seed of the files' sizes and places");
+  add_count(command, "--page-sectors", study.page_sectors, 1, 2048, "study: of a request");
+}
+
+void add_random_options(Command command, sim::RandomShape& random) {
+  add_number(command, "--think", random.think_ms, 0, 1e6,
+             "others: mean milliseconds between answer and request");
+  add_number(command, "--onwards", random.onwards, 0, 1,
+             "random, mixed: share that continues the last request");
+  add_number(command, "--writes", random.writes, 0, 1, "random, mixed, poisson: share of writes");
+  add_number(command, "--rate", random.arrivals_per_second, 0, 1e9, "poisson: arrivals a second");
+  add_count(command, "--request-sectors", random.request_sectors, 1, 2048, "others: of a request");
+}
+
+}  // namespace
+
+std::vector<std::string> DiskOptions::schedulers() const {
+  if (!compared.empty()) return compared;
+  std::vector<std::string> all;
+  for (const disk::SchedulerKind& kind : disk::scheduler_kinds()) all.emplace_back(kind.name);
+  return all;
+}
+
+void add_run_options(Command command, DiskOptions& options) {
+  DiskRunOptions& run = options.run;
+  command.add_option("--drive", run.drive, "its name (see `disk drives`), or a TOML file")
+      .type_name("NAME|FILE")
+      .capture_default_str();
+  command.add_option("--workload", run.workload, "who reads and writes")
+      .check(one_of(kDiskWorkloads, InHelp::kYes))
+      .capture_default_str();
+  add_count(command, "--requests", run.requests, std::uint64_t{1}, std::uint64_t{1} << 40,
+            "that are counted");
+  add_count(command, "--warm-up", run.warm_up, std::uint64_t{0}, std::uint64_t{1} << 40,
+            "requests before these");
+  add_count(command, "--seed", run.seed, std::uint64_t{0}, UINT64_MAX, "of chance");
+  command
+      .add_option_function(
+          "--processes",
+          [&run](const std::string& text) {
+            run.study.processes = run.random.processes =
+                static_cast<std::uint32_t>(*base::parse_unsigned(text));
+          },
+          "that read and write [study: 64, others: 16]")
+      .check(
+          accepts([](const std::string& text) { return base::parse_unsigned(text, 1, 100'000); }))
+      .type_name("N");
+  add_count(command, "--depth", run.queueing.depth, 1U, 256U,
+            "transfers taken from the scheduler and not ended");
+  add_count(command, "--slots", run.shape.slots, 1U, 65'536U,
+            "requests that the scheduler and the disk have at once");
+  add_count(command, "--merge-sectors", run.shape.merge_sectors, 1U, 65'536U,
+            "the longest transfer of merged requests");
+  add_duration(command, "--tick", run.queueing.tick_ns, "of the scheduler's clock; 0: exact");
+  add_duration(command, "--extra", run.queueing.extra_ns,
+               "on each access: a fault of document 004's throttle");
+  add_count(command, "--clock-scale", run.queueing.clock_scale, 1U, 1000U,
+            "the scheduler's clock is so much too fast: another one");
+  add_study_options(command, run.study);
+  add_random_options(command, run.random);
+  add_output_option(command, options.output);
+}
+
+void add_simulate_options(Command command, DiskOptions& options) {
+  command.add_option("--scheduler", options.scheduler, "NAME, or NAME:PARAMETER=VALUE,…")
+      .check(accepts([](const std::string& text) -> base::Result<bool> {
+        FL_TRY_STATUS(disk::check_scheduler(text));
+        return true;
+      }))
+      .type_name("NAME")
+      .capture_default_str();
+  command.add_option("--log", options.log, "each request, as CSV").type_name("FILE");
+}
+
+void add_compare_options(Command command, DiskOptions& options) {
+  command
+      .add_option_function(
+          "--scheduler", [&options](const std::string& text) { options.compared.push_back(text); },
+          "one of those compared, may be given again [all]")
+      .check(accepts([](const std::string& text) -> base::Result<bool> {
+        FL_TRY_STATUS(disk::check_scheduler(text));
+        return true;
+      }))
+      .type_name("NAME");
+  add_count(command, "--seeds", options.seeds, 1U, 1000U, "runs of each, from --seed on");
+  command.add_option("--out", options.folder, "folder for figures and plots")
+      .check(not_empty())
+      .type_name("DIR");
+}
+
+}  // namespace fairlead::apps

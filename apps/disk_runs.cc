@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/disk_runs.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "base/quote.h"
+#include "disk/scheduler_table.h"
+
+namespace fairlead::apps {
+namespace {
+
+// 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom.
+constexpr double kStudent[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306,
+                               2.262,  2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+                               2.110,  2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
+                               2.060,  2.056, 2.052, 2.048, 2.045, 2.042};
+constexpr double kNormal = 1.96;
+
+}  // namespace
+
+const std::vector<std::string> kDiskWorkloads = {"study",      "random", "poisson",
+                                                 "sequential", "mixed",  "starving"};
+
+base::Result<DiskBench> DiskBench::open(const DiskRunOptions& options) {
+  FL_TRY(Drive drive, find_drive(options.drive));
+  DiskBench bench(options, std::move(drive));
+  bench.options_.study.sectors = bench.options_.random.sectors =
+      disk::sectors_of(bench.drive_.shape);
+  const std::uint32_t processes = std::max(options.study.processes, options.random.processes);
+  bench.options_.shape.owners = std::max(bench.options_.shape.owners, processes);
+  FL_TRY_STATUS(bench.check());
+  return bench;
+}
+
+base::Status DiskBench::check() const {
+  const auto refuse = [](std::string why) {
+    return base::fail(base::ErrorKind::kInvalid, std::move(why));
+  };
+  if (options_.random.request_sectors > options_.random.sectors) {
+    return refuse(
+        fmt::format("--request-sectors: {} has {} sectors", drive_.name, options_.random.sectors));
+  }
+  if (options_.workload == "poisson" && options_.random.arrivals_per_second <= 0) {
+    return refuse("--rate: a poisson workload needs arrivals per second");
+  }
+  return {};
+}
+
+base::Result<std::unique_ptr<sim::DiskWorkload>> DiskBench::workload(std::uint64_t seed) const {
+  sim::RandomShape random = options_.random;
+  random.seed = seed;
+  if (options_.workload == "study") {
+    sim::StudyShape study = options_.study;
+    study.seed = seed;
+    if (sim::StudyWorkload::fits(study)) return std::make_unique<sim::StudyWorkload>(study);
+    return base::fail(
+        base::ErrorKind::kInvalid,
+        fmt::format("--files: {} files of these sizes do not fit on {}", study.files, drive_.name));
+  }
+  if (options_.workload == "starving") return std::make_unique<sim::StarvingWorkload>(random);
+  if (options_.workload != "poisson") random.arrivals_per_second = 0;
+  if (options_.workload == "sequential") random.onwards = 1;
+  if (options_.workload == "mixed") {
+    random.onwards = random.onwards > 0 ? random.onwards : 0.5;
+    random.writes = random.writes > 0 ? random.writes : 0.3;
+  }
+  return std::make_unique<sim::RandomWorkload>(random);
+}
+
+base::Result<sim::DiskRun> DiskBench::run(const std::string& scheduler, std::uint64_t seed,
+                                          std::function<void(const sim::DiskStory&)> on_end) const {
+  FL_TRY(const auto chosen, disk::make_scheduler(scheduler, options_.shape));
+  const auto model = disk::make_model(drive_.shape);
+  disk::ModelledDisk disk(*chosen, *model, options_.shape, options_.queueing);
+  FL_TRY(const auto work, workload(seed));
+  sim::DiskWorld world(disk, options_.shape, *work);
+  return world.run(
+      {.requests = options_.requests, .warm_up = options_.warm_up, .on_end = std::move(on_end)});
+}
+
+Estimate estimate(const std::vector<double>& values) {
+  base::Summary summary;
+  for (const double value : values) summary.add(value);
+  if (values.size() < 2) return {summary.mean(), 0};
+  const std::size_t freedom = values.size() - 1;
+  const double t = freedom <= std::size(kStudent) ? kStudent[freedom - 1] : kNormal;
+  return {summary.mean(),
+          t * summary.standard_deviation() / std::sqrt(static_cast<double>(values.size()))};
+}
+
+}  // namespace fairlead::apps

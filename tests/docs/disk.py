@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fairlead disk` as its users type it.
+
+usage: disk.py PROGRAM
+"""
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = sys.argv.pop()
+
+
+def disk(*words, folder=None):
+    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False,
+                          cwd=folder, timeout=60)
+
+
+class Disk(unittest.TestCase):
+    def said(self, *words):
+        done = disk(*words, "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def refused(self, code, *words):
+        done = disk(*words)
+        self.assertEqual((done.returncode, done.stderr.count("\n"), done.stdout), (code, 1, ""),
+                         done.stderr)
+        return done.stderr
+
+    def test_the_worked_example_is_the_documents(self):
+        means = {table["name"]: table["mean_response"] for table in self.said("example")["tables"]}
+        self.assertEqual(means, {"FCFS": 138.5, "SATF": 62.0, "OPT": 61.0})
+        text = disk("example").stdout
+        for figure in ("138.50", "62.00", "61.00", "----"):
+            self.assertIn(figure, text)
+
+    def test_every_drive_and_scheduler_runs(self):
+        schedulers = [one["name"] for one in self.said("schedulers")]
+        self.assertIn("cats", schedulers)
+        for drive in self.said("drives"):
+            words = ["compare", "--drive", drive["name"], "--requests", "300", "--seeds", "1"]
+            table = self.said(*words)["schedulers"]
+            self.assertEqual([one["scheduler"] for one in table], schedulers)
+            for one in table:
+                self.assertGreater(one["response_ms"]["mean"], 0)
+
+    def test_the_same_seed_gives_the_same_bytes(self):
+        words = ["compare", "--requests", "500", "--seeds", "2"]
+        self.assertEqual(disk(*words).stdout, disk(*words).stdout)
+        self.assertNotEqual(disk(*words).stdout, disk(*words, "--seed", "9").stdout)
+
+    def test_a_log_has_each_request_and_adds_up(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "log.csv"
+            run = self.said("simulate", "--requests", "400", "--warm-up", "0", "--log", str(log))
+            with open(log, encoding="ascii") as file:
+                rows = list(csv.DictReader(file))
+        self.assertEqual(run["requests"], 400)
+        self.assertEqual(len(rows), 400)
+        responses = [int(row["ended_ns"]) - int(row["arrived_ns"]) for row in rows]
+        self.assertAlmostEqual(sum(responses) / len(rows) / 1e6, run["response_ms"], delta=1e-3)
+        self.assertEqual(len({row["number"] for row in rows}), len(rows))
+
+    def test_out_has_figures_and_a_plot(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = disk("compare", "--requests", "300", "--seeds", "2", "--out", folder + "/new")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            with open(folder + "/new/compare.csv", encoding="ascii") as file:
+                self.assertEqual({row["run"] for row in csv.DictReader(file)}, {"1", "2"})
+            self.assertTrue(pathlib.Path(folder + "/new/responses.gp").exists())
+
+    def test_what_is_wrong_is_said_in_a_line(self):
+        self.assertIn("there is noop", self.refused(2, "simulate", "--scheduler", "elevator"))
+        self.assertIn("no parameter 'x'", self.refused(2, "simulate", "--scheduler", "cats:x=1"))
+        self.assertIn("there is cheetah", self.refused(1, "simulate", "--drive", "floppy"))
+        self.assertIn("--rate", self.refused(1, "simulate", "--workload", "poisson"))
+        self.assertIn("--files", self.refused(1, "simulate", "--files", "9000000"))
+        self.assertIn("No such file", self.refused(1, "simulate", "--log", "/none/such"))
+        self.assertIn("faster than", self.refused(1, "simulate", "--workload", "poisson", "--rate",
+                                                  "1000000", "--requests", "100000000"))
+        self.refused(2, "compare", "--seeds", "0")
+        self.refused(2, "simulate", "--zipf", "much")
+        self.refused(2)
+
+    def test_a_full_disk_is_no_success(self):
+        self.assertIn("No space", self.refused(1, "simulate", "--log", "/dev/full"))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]])
