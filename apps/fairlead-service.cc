@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "base/units.h"
 #include "block/image.h"
 #include "daemon/runtime_dir.h"
+#include "disk/scheduler_table.h"
 #include "fairlead/abi/control.h"
 
 namespace {
@@ -69,6 +71,54 @@ void add_number(Command start, const std::string& name, std::uint32_t& where, st
       .capture_default_str();
 }
 
+struct ChosenK {
+  double k;
+  bool locked;
+};
+// "auto" adapts from 1 on.
+base::Result<ChosenK> parse_k(const std::string& text) {
+  if (text == "auto") return ChosenK{1, false};
+  if (text == "lock") return ChosenK{1, true};
+  char* end = nullptr;
+  const double k = std::strtod(text.c_str(), &end);
+  using fairlead::disk::Dilation;
+  if (end != text.c_str() && *end == '\0' && k >= Dilation::kLeast && k <= Dilation::kMost) {
+    return ChosenK{k, true};
+  }
+  return base::fail(base::ErrorKind::kInvalid,
+                    text + " is none of auto, lock, a number from 0.0625 to 64");
+}
+
+void add_throttle_options(Command start, fairlead::block::ThrottleOptions& throttle) {
+  start
+      .add_option("--throttle", throttle.drive_name,
+                  "give the image the timing of this drive (see `fairlead disk drives`)")
+      .type_name("DRIVE|FILE");
+  start
+      .add_option("--scheduler", throttle.scheduler,
+                  "with --throttle: NAME[:PARAMETER=VALUE,…] (see `fairlead disk schedulers`)")
+      .check(accepts([](const std::string& text) -> base::Result<bool> {
+        FL_TRY_STATUS(fairlead::disk::check_scheduler(text));
+        return true;
+      }))
+      .type_name("NAME")
+      .capture_default_str();
+  start
+      .add_option_function(
+          "--k",
+          [&throttle](const std::string& text) {
+            const ChosenK chosen = *parse_k(text);
+            throttle.k = chosen.k;
+            throttle.locked = chosen.locked;
+          },
+          "with --throttle: how many times slower than the drive; auto adapts, lock is 1")
+      .check(accepts(parse_k))
+      .type_name("auto|N|lock")
+      .default_str("auto");
+  add_number(start, "--disk-depth", throttle.queueing.depth, 1, 256,
+             "with --throttle: transfers taken from the scheduler and not ended");
+}
+
 void add_start_options(Command start, ServiceCommand& command) {
   auto& limits = command.limits;
   start.add_option("--image", command.image, "file or block device to serve, or null:SIZE")
@@ -113,6 +163,7 @@ void add_start_options(Command start, ServiceCommand& command) {
       .check(one_of({"auto", "uring", "pool"}))
       .type_name("auto|uring|pool")
       .default_str("auto");
+  add_throttle_options(start, command.throttle);
   start.add_flag("--foreground", command.foreground, "do not become a daemon");
   start.add_flag_callback(
       "--no-sandbox", [&] { command.sandbox = false; },

@@ -13,6 +13,9 @@
 #include <utility>
 
 #include "apps/command.h"
+#ifdef FL_HAVE_DRIVES
+#include "apps/drive_file.h"
+#endif
 #include "apps/service_questions.h"
 #include "base/file.h"
 #include "base/memory_room.h"
@@ -215,9 +218,26 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
   return {};
 }
 
+// The drive's file is read before the daemon detaches.
+base::Status choose_throttle(ServiceCommand& command) {
+  block::ThrottleOptions& throttle = command.throttle;
+  if (throttle.drive_name.empty()) return {};
+#ifdef FL_HAVE_DRIVES
+  FL_TRY(const Drive drive, find_drive(throttle.drive_name));
+  throttle.drive = drive.shape;
+#else
+  return base::fail(ErrorKind::kUnsupported,
+                    "--throttle: built without libtomlplusplus-dev, no drives");
+#endif
+  throttle.shape.slots = std::min(throttle.shape.slots, command.limits.queue_depth);
+  command.limits.throttle = throttle;
+  return {};
+}
+
 }  // namespace
 
-int start_service(const ServiceCommand& command) {
+int start_service(ServiceCommand command) {
+  if (auto chosen = choose_throttle(command); !chosen) return fail(kProgram, chosen.error());
   auto opened = open_everything(command);
   if (!opened) return fail(kProgram, opened.error());
   const auto cache = cache_bytes(command, opened->image);

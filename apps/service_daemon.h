@@ -16,12 +16,13 @@ struct ServiceCommand {
   std::string image = "disk1.img";
   std::optional<std::uint64_t> cache_bytes;  // none (auto): 1 % of the image
   block::ServiceLimits limits;
+  block::ThrottleOptions throttle;  // if its drive has a name
   bool foreground = false;
   bool sandbox = true;
   std::string output = "text";
 };
 
 // In the starter this returns only on failure; else it is the daemon's whole life.  Exit code.
-int start_service(const ServiceCommand& command);
+int start_service(ServiceCommand command);
 
 }  // namespace fairlead::apps

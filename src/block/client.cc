@@ -47,6 +47,13 @@ constexpr int kRetryMs = 10;
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kEndSector = std::uint64_t{1} << 51;  // 2^60 bytes
 
+// A number of this thread in this process, from 1 on.
+std::uint32_t this_thread() noexcept {
+  static std::atomic<std::uint32_t> last{0};
+  static thread_local const std::uint32_t mine = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return mine;
+}
+
 ReadStatus status_of(abi::BlockStatus status) noexcept {
   switch (status) {
     case abi::BlockStatus::kOk: return ReadStatus::kOk;
@@ -303,6 +310,7 @@ ReadStatus Client::Link::call(abi::BlockRequest request, std::span<std::byte> ou
   const std::uint32_t slot = free_slots_.take();
   request.slot = slot;
   request.core = static_cast<std::uint16_t>(::sched_getcpu() + 1);
+  request.thread = this_thread();
   const std::uint64_t posted = traced ? relay::stamp() : 0;
   if (calls_.post(slot, request)) ring_doorbell();
   abi::BlockResponse response;

@@ -28,6 +28,14 @@ constexpr std::uint64_t token_of(ClientIndex index, std::uint32_t number) noexce
 }
 constexpr ClientIndex index_of(std::uint64_t token) noexcept { return token & 0xffff; }
 
+// Throttled, what may be at the device is the scheduler's to say, and the model's to end.
+disk::DepthLimits depth_limits(const ServiceLimits& limits) noexcept {
+  if (limits.throttle) {
+    return {.min_depth = limits.throttle->shape.slots, .max_depth = limits.throttle->shape.slots};
+  }
+  return {.min_depth = std::min(kLeastDepth, limits.queue_depth), .max_depth = limits.queue_depth};
+}
+
 ReadPathLimits read_limits(const ServiceLimits& limits) noexcept {
   return {.flights = limits.queue_depth + kReservedFlights,
           .data_bytes = limits.data_bytes,
@@ -45,9 +53,8 @@ Service::Service(Image image, const ServiceLimits& limits, const base::Clock& cl
       events_(std::move(events)),
       idle_(clock, limits.idle_ns),
       reads_(std::move(image), read_limits(limits)),
-      fair_(limits.clients, {.min_depth = std::min(kLeastDepth, limits.queue_depth),
-                             .max_depth = limits.queue_depth}),
-      poll_({.max_ns = limits.poll_ns, .spin_ns = kSpinNs}),
+      fair_(limits.clients, depth_limits(limits)),
+      poll_({.max_ns = limits.throttle ? 0 : limits.poll_ns, .spin_ns = kSpinNs}),
       trace_(trace),
       seats_(limits.clients) {
   active_.reserve(limits.clients);
@@ -59,6 +66,10 @@ base::Status Service::start() {
   core_.start();
   idle_.touch();
   started_ns_ = looked_ns_ = now_ns_ = clock_.now_ns();
+  if (limits_.throttle) {
+    FL_TRY(throttle_, Throttle::open(*limits_.throttle, reads_.image().sectors(), now_ns_));
+    WakeWindow::sharpen_this_thread();
+  }
   return reads_.engine().watch(orders_.signal_fd(), kOrdersToken);
 }
 
@@ -74,6 +85,7 @@ RunEnd Service::run() {
         (state_ == State::kServing && idle_.expired())) {
       break;
     }
+    if (due_soon()) continue;
     if (!std::exchange(polling_, true)) poll_.begin();
     if (poll_.again()) continue;
     polling_ = false;
@@ -163,6 +175,7 @@ void Service::dismiss(ClientIndex index) {
   Seat& seat = seats_[index];
   reads_.engine().unwatch(seat.port->doorbell_fd(), token_of(index, seat.port->identity().number));
   fair_.remove(index, [](std::uint32_t) {});
+  if (throttle_) throttle_->left(index);
   if (seat.active) std::erase(active_, index);
   if (seat.answered) std::erase(answered_, index);
   trace_.left(*seat.port);
@@ -269,6 +282,7 @@ bool Service::drained_long_enough() const noexcept {
 }
 
 bool Service::dispatch() {
+  if (throttle_) return dispatch_throttled();
   if (drained_long_enough()) return false;
   bool busy = false;
   while (fair_.pending() > 0 && reads_.has_room()) {
@@ -290,6 +304,70 @@ bool Service::dispatch() {
   return busy;
 }
 
+// The fair queue says who may wait at the disk, the disk's scheduler who goes first.
+bool Service::dispatch_throttled() {
+  now_ns_ = clock_.now_ns();
+  throttle_->advance(now_ns_);
+  start_throttled();
+  bool busy = answer_throttled();
+  while (fair_.pending() > 0 && throttle_->has_room() && !drained_long_enough()) {
+    const auto pick = fair_.next(now_ns_);
+    if (!pick) break;
+    busy = true;
+    const abi::BlockRequest& request = seats_[pick->client].port->request(pick->tag);
+    throttle_->arrive({pick->client, pick->tag}, request.sector, request.sector_count,
+                      request.thread, now_ns_);
+    start_throttled();
+  }
+  return answer_throttled() || busy;
+}
+
+// The data of what the scheduler has sent are read at once, whatever the model says.
+void Service::start_throttled() {
+  throttle_->take_started([&](disk::Slot slot, const disk::IoRequest& request) {
+    const Throttle::Ask& ask = throttle_->ask(slot);
+    ClientPort* port = seats_[ask.client].port.get();
+    if (port != nullptr) trace_.issued(*port, ask.tag);
+    if (reads_.image().is_null()) {
+      if (port != nullptr) {
+        std::memset(port->data(ask.tag), 0, std::size_t{request.sector_count} * abi::kSectorBytes);
+      }
+      throttle_->data_came(slot, true, now_ns_);
+    } else {
+      reads_.read(request.sector, request.sector_count, slot);
+    }
+  });
+}
+
+bool Service::answer_throttled() {
+  bool busy = false;
+  throttle_->take_answers([&](const Throttle::Ask& ask, bool good) {
+    busy = true;
+    fair_.completed(ask.client);
+    ClientPort* port = seats_[ask.client].port.get();
+    if (port == nullptr) return;
+    const std::uint32_t bytes = port->request(ask.tag).sector_count * abi::kSectorBytes;
+    answer(ask.client, ask.tag, good ? BlockStatus::kOk : BlockStatus::kIoError, good ? bytes : 0);
+  });
+  return busy;
+}
+
+// The bytes that were read for a waiter; nullptr: they could not be.
+void Service::read_came(std::uint32_t waiter, const std::byte* bytes) {
+  const Throttle::Ask ask = throttle_
+                                ? throttle_->ask(waiter)
+                                : Throttle::Ask{waiter / limits_.slots, waiter % limits_.slots};
+  ClientPort* port = seats_[ask.client].port.get();
+  const std::uint32_t size =
+      port == nullptr ? 0 : port->request(ask.tag).sector_count * abi::kSectorBytes;
+  if (bytes != nullptr && port != nullptr) std::memcpy(port->data(ask.tag), bytes, size);
+  if (throttle_) return throttle_->data_came(waiter, bytes != nullptr, now_ns_);
+  fair_.completed(ask.client);
+  if (port == nullptr) return;
+  answer(ask.client, ask.tag, bytes != nullptr ? BlockStatus::kOk : BlockStatus::kIoError,
+         bytes != nullptr ? size : 0);
+}
+
 bool Service::reap() {
   EngineEvent events[64];
   const std::size_t count = reads_.engine().reap(events);
@@ -300,17 +378,10 @@ bool Service::reap() {
       continue;
     }
     reads_.finish(events[i], [&](std::uint32_t waiter, const std::byte* bytes, int /*error*/) {
-      const ClientIndex index = waiter / limits_.slots;
-      const std::uint32_t slot = waiter % limits_.slots;
-      fair_.completed(index);
-      ClientPort* port = seats_[index].port.get();
-      if (port == nullptr) return;
-      const std::uint32_t size = port->request(slot).sector_count * abi::kSectorBytes;
-      if (bytes != nullptr) std::memcpy(port->data(slot), bytes, size);
-      answer(index, slot, bytes != nullptr ? BlockStatus::kOk : BlockStatus::kIoError,
-             bytes != nullptr ? size : 0);
+      read_came(waiter, bytes);
     });
   }
+  if (throttle_) (void)answer_throttled();
   return count > 0;
 }
 
@@ -381,7 +452,7 @@ bool Service::arm_all() {
 // Where both sides sleep at once and one caller alone calls, it and we never run at the same time:
 // on one core each wakes the other without waking a core that has gone idle.
 void Service::place() noexcept {
-  if (limits_.poll_ns != 0) return;
+  if (limits_.poll_ns != 0 || throttle_) return;
   if (active_.size() == 1) {
     const ClientPort& port = *seats_[active_.front()].port;
     if (port.lone_caller()) return core_.follow(port.core_untrusted());
@@ -389,12 +460,29 @@ void Service::place() noexcept {
   core_.roam();
 }
 
+// The model ends something so soon that a sleep might be too long.
+bool Service::due_soon() const noexcept {
+  if (!throttle_) return false;
+  const std::int64_t next = throttle_->next_ns();
+  return next != disk::ModelledDisk::kNever && next - wake_window_.ns() <= clock_.now_ns();
+}
+
 // True: slept.
 bool Service::rest() {
   if (state_ == State::kServing && !arm_all()) return false;
   if (orders_.waiting()) return false;
   place();
-  reads_.engine().wait(idle_.remaining_ns());
+  const std::int64_t idle_ns = idle_.remaining_ns();
+  const std::int64_t next_ns = throttle_ ? throttle_->next_ns() : disk::ModelledDisk::kNever;
+  if (next_ns == disk::ModelledDisk::kNever) {
+    reads_.engine().wait(idle_ns);
+    return true;
+  }
+  const std::int64_t wake_ns = next_ns - wake_window_.ns();
+  const std::int64_t sleep_ns = wake_ns - clock_.now_ns();
+  if (sleep_ns <= 0) return false;
+  reads_.engine().wait(idle_ns == kNoTimeout ? sleep_ns : std::min(sleep_ns, idle_ns));
+  wake_window_.woke(clock_.now_ns() - wake_ns);
   return true;
 }
 
@@ -423,6 +511,7 @@ ServiceStats Service::collect() const {
   stats.device_reads = engine.reads;
   stats.enters = engine.enters;
   stats.sleeps = engine.sleeps;
+  if (throttle_) stats.throttle = throttle_->stats();
   for (const Seat& seat : seats_) {
     if (!seat.port) continue;
     ClientPort& port = *seat.port;

@@ -6,6 +6,8 @@
 //     rings → intake → cache ─ hit ──────────────────────────→ answer → publish
 //                        └ miss → FairQueue → ReadPath → answer → publish
 //
+// Throttled, the fair queue feeds a disk's scheduler, and a model says when to answer (throttle.h).
+//
 // Thread-safety: start() and run() are the service thread.  The orders may come from any other;
 // the thread obeys them at its next turn.
 // Ownership: owns image, engine and ports.  Nothing allocates for a request.
@@ -14,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -26,6 +29,8 @@
 #include "block/read_path.h"
 #include "block/service_stats.h"
 #include "block/service_trace.h"
+#include "block/throttle.h"
+#include "block/wake_window.h"
 #include "daemon/idle_limit.h"
 #include "disk/fair_queue.h"
 #include "shm/adaptive_poll.h"
@@ -43,6 +48,7 @@ struct ServiceLimits {
   std::int64_t idle_ns = 300 * base::kNanosPerSecond;  // without a request; 0: no limit
   std::uint64_t cache_bytes = 0;                       // data and bookkeeping
   EngineKind engine = EngineKind::kAuto;
+  std::optional<ThrottleOptions> throttle{};  // to a drive's timing
 };
 
 enum class RunEnd : std::uint8_t { kDrained, kHalted, kIdle };
@@ -109,7 +115,11 @@ class Service {
   void identify(ClientPort& port, std::uint32_t slot);
   bool drained_long_enough() const noexcept;
   bool dispatch();
+  bool dispatch_throttled();
   bool reap();
+  void read_came(std::uint32_t waiter, const std::byte* bytes);
+  void start_throttled();
+  bool answer_throttled();
   void heard(std::uint64_t token, bool still_watched);
   void answer(disk::ClientIndex index, std::uint32_t slot, abi::BlockStatus status,
               std::uint32_t bytes);
@@ -120,6 +130,7 @@ class Service {
   void share_polling();
   bool arm_all();
   void place() noexcept;
+  bool due_soon() const noexcept;
   bool rest();
   void look_at_image();
   ServiceStats collect() const;
@@ -140,6 +151,8 @@ class Service {
   ReadPath reads_;
   disk::FairQueue fair_;
   shm::AdaptivePoll poll_;
+  std::unique_ptr<Throttle> throttle_;
+  WakeWindow wake_window_;
   CoreFollower core_;
   ServiceTrace trace_;
   std::vector<Seat> seats_;

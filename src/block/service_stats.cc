@@ -10,13 +10,31 @@ namespace {
 // A report travels in one message; clients beyond that are counted but not listed.
 constexpr std::size_t kMostBeforeClient = abi::kMaxReportBytes - 2048;
 
-void add_latency(base::JsonWriter& json, const base::Histogram& latency) {
-  json.key("latency_ns").begin_object();
+void add_latency(base::JsonWriter& json, const base::Histogram& latency,
+                 const char* name = "latency_ns") {
+  json.key(name).begin_object();
   json.member("mean", latency.mean())
       .member("p50", latency.quantile(0.5))
       .member("p99", latency.quantile(0.99))
       .member("max", latency.max())
       .end_object();
+}
+
+void add_throttle(base::JsonWriter& json, const ThrottleStats& throttle) {
+  json.key("throttle").begin_object();
+  json.member("drive", throttle.drive)
+      .member("scheduler", throttle.scheduler)
+      .member("k", throttle.k)
+      .member("k_locked", throttle.locked)
+      .member("answered", throttle.answered)
+      .member("transfers", throttle.transfers)
+      .member("hits", throttle.hits)
+      .member("late", throttle.late)
+      .member("within_2_percent", throttle.within);
+  add_latency(json, throttle.lateness_ns, "lateness_ns");
+  add_latency(json, throttle.service_ns, "virtual_service_ns");
+  add_latency(json, throttle.response_ns, "virtual_response_ns");
+  json.end_object();
 }
 
 void add_client(base::JsonWriter& json, const ClientStats& client) {
@@ -63,6 +81,7 @@ std::string report(const ServiceStats& stats) {
       .member("enters", stats.enters)
       .member("sleeps", stats.sleeps);
   add_latency(json, stats.latency_ns);
+  if (stats.throttle) add_throttle(json, *stats.throttle);
   json.member("clients_connected", stats.clients.size()).key("clients").begin_array();
   for (const ClientStats& client : stats.clients) {
     if (out.size() > kMostBeforeClient) break;

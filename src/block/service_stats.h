@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/histogram.h"
 #include "block/client_port.h"
+#include "block/throttle.h"
 
 namespace fairlead::block {
 
@@ -44,6 +46,7 @@ struct ServiceStats {
 
   base::Histogram latency_ns;  // arrival in the ring seen → answer published
   std::vector<ClientStats> clients;
+  std::optional<ThrottleStats> throttle{};
 
   double hit_ratio() const noexcept {
     return cache_lookups == 0

@@ -196,7 +196,7 @@ void block() {
     FIELD(op);
     FIELD(flags);
     FIELD(core);
-    FIELD(reserved);
+    FIELD(thread);
   }
   {
     STRUCT(BlockResponse);

@@ -33,7 +33,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NEEDED = ["CMakeLists.txt", "CMakePresets.json", "cmake", "src", "include", "apps", "tests",
-          "bench", "docs", "packaging", "scripts"]
+          "bench", "docs", "drives", "packaging", "scripts"]
 BUILD_S = 1200
 TEST_S = 300
 

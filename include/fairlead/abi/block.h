@@ -44,7 +44,7 @@ struct BlockRequest {
   BlockOp op;                  // 24
   std::uint8_t flags;          // 25  none defined: zero
   std::uint16_t core;          // 26  a hint: 1 + the processor the caller runs on; 0: unknown
-  std::uint8_t reserved[4];    // 28  zero
+  std::uint32_t thread;        // 28  a hint: which of the caller's threads waits; 0: unknown
 };
 
 struct BlockResponse {
@@ -66,7 +66,7 @@ struct BlockGeometry {
 
 static_assert(sizeof(BlockRequest) == 32 && offsetof(BlockRequest, op) == 24);
 static_assert(offsetof(BlockRequest, sector_count) == 16 && offsetof(BlockRequest, slot) == 20);
-static_assert(offsetof(BlockRequest, core) == 26);
+static_assert(offsetof(BlockRequest, core) == 26 && offsetof(BlockRequest, thread) == 28);
 static_assert(std::has_unique_object_representations_v<BlockRequest>);
 static_assert(sizeof(BlockResponse) == 16 && offsetof(BlockResponse, status) == 12);
 static_assert(std::has_unique_object_representations_v<BlockResponse>);

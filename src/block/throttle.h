@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Throttle: gives the service a drive's timing (document 004, "Virtual performance throttles").
+//
+//     fair queue ─► arrive ─► scheduler ─► dispatch ─┬► the data are read at once ──┐
+//                                                    └► the model says when it ends ┴► answer
+//
+// A request is answered when both are there: the delay moves no data, and data that come late move
+// no later request, because scheduler and model live in virtual time (disk/virtual_clock.h) and
+// never see when anybody woke up.
+//
+// Thread-safety: none; the service thread's.  Nothing allocates for a request.  Times are the
+// clock's nanoseconds unless a name says virtual.  Errors of open(): kInvalid, one line.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/histogram.h"
+#include "base/result.h"
+#include "block/owner_table.h"
+#include "disk/dilation.h"
+#include "disk/drive.h"
+#include "disk/modelled_disk.h"
+#include "disk/virtual_clock.h"
+
+namespace fairlead::block {
+
+// A request's story in virtual time, told when it ends.
+struct ThrottleStory {
+  disk::Slot slot = 0;
+  disk::IoRequest request{};
+  std::int64_t arrived_ns = 0;
+  std::int64_t dispatched_ns = 0;
+  std::int64_t ended_ns = 0;
+};
+
+struct ThrottleOptions {
+  std::string drive_name;
+  disk::DriveShape drive;
+  std::string scheduler = "noop";  // as disk/scheduler_table.h has it
+  disk::SchedulerShape shape{.slots = 128, .owners = 4096};
+  disk::DiskQueueing queueing{.depth = 2};
+  double k = 1;
+  bool locked = false;
+  // For tests and logs: the service thread calls them.  Arrivals in the order in which the
+  // scheduler sees them.
+  std::function<void(const ThrottleStory&)> on_arrival{};
+  std::function<void(const ThrottleStory&)> on_end{};
+};
+
+struct ThrottleStats {
+  std::string drive;
+  std::string scheduler;
+  double k = 1;
+  bool locked = false;
+  std::uint64_t answered = 0;
+  std::uint64_t transfers = 0;
+  std::uint64_t hits = 0;       // transfers
+  std::uint64_t late = 0;       // requests whose data came after the model's end
+  std::uint64_t within = 0;     // answered within 2 % of the model's response time
+  base::Histogram lateness_ns;  // of all answers, after the model's end
+  base::Histogram service_ns;   // virtual, from dispatch
+  base::Histogram response_ns;  // virtual, from arrival
+};
+
+class Throttle final : private disk::DiskEvents {
+ public:
+  struct Ask {  // whose request it is
+    disk::ClientIndex client = 0;
+    std::uint32_t tag = 0;
+  };
+
+  static base::Result<std::unique_ptr<Throttle>> open(const ThrottleOptions& options,
+                                                      std::uint64_t image_sectors,
+                                                      std::int64_t now_ns);
+
+  bool has_room() const noexcept { return !free_.empty(); }
+  // `thread`: a hint which of the client's threads waits.
+  void arrive(Ask ask, std::uint64_t sector, std::uint32_t count, std::uint32_t thread,
+              std::int64_t now_ns);
+  void advance(std::int64_t now_ns);
+  // The data of a request that was started are there, or will never be.
+  void data_came(disk::Slot slot, bool good, std::int64_t now_ns);
+
+  // Requests whose data are to be read now.
+  template <typename Visitor>
+  void take_started(Visitor&& visitor) {
+    for (std::size_t i = 0; i < started_.size(); ++i) {
+      visitor(started_[i], held_[started_[i]].story.request);
+    }
+    started_.clear();
+  }
+  // Requests that are to be answered now.
+  template <typename Visitor>
+  void take_answers(Visitor&& visitor) {
+    for (const Answer& one : answers_) visitor(one.ask, one.good);
+    answers_.clear();
+  }
+
+  const Ask& ask(disk::Slot slot) const noexcept { return held_[slot].ask; }
+  // When advance() has something to do; disk::ModelledDisk::kNever.
+  std::int64_t next_ns() const noexcept;
+  void left(disk::ClientIndex client) noexcept { owners_.leave(client); }
+  ThrottleStats stats() const;
+
+ private:
+  struct Held {
+    Ask ask;
+    ThrottleStory story{};
+    bool data = false;  // there, or failed
+    bool good = false;
+    bool ended = false;  // by the model
+  };
+  struct Answer {
+    Ask ask;
+    bool good;
+  };
+
+  Throttle(const ThrottleOptions& options, std::unique_ptr<disk::Scheduler> scheduler,
+           std::int64_t now_ns);
+  void dispatched(const disk::Transfer& transfer, std::int64_t virtual_ns) override;
+  void completed(const disk::Transfer& transfer, const disk::Access& access,
+                 std::int64_t virtual_ns) override;
+  void answer(disk::Slot slot, bool late);
+
+  const ThrottleOptions options_;
+  std::unique_ptr<disk::Scheduler> scheduler_;
+  std::unique_ptr<disk::DiskModel> model_;
+  disk::ModelledDisk disk_;
+  disk::VirtualClock clock_;
+  disk::Dilation dilation_;
+  OwnerTable owners_;
+  std::vector<Held> held_;
+  std::vector<disk::Slot> free_;
+  std::vector<disk::Slot> started_;
+  std::vector<Answer> answers_;
+  ThrottleStats stats_;
+  std::int64_t now_ns_;
+};
+
+}  // namespace fairlead::block
