@@ -110,6 +110,9 @@ constexpr const char* kCounts[] = {"sectors", "requests", "lookups",      "hits"
 constexpr const char* kReals[] = {"uptime_s", "idle_s", "hit_ratio"};
 constexpr const char* kTexts[] = {"image", "engine"};
 constexpr const char* kTimes[] = {"p50", "p99"};
+constexpr const char* kThrottleCounts[] = {"answered", "late", "within_2_percent"};
+constexpr const char* kThrottleTexts[] = {"drive", "scheduler"};
+constexpr const char* kThrottleReals[] = {"k"};
 constexpr const char* kOfClient[] = {"client", "pid",    "weight",     "requests",
                                      "hits",   "errors", "outstanding"};
 
@@ -128,11 +131,25 @@ bool is_count(const json& value) {
 bool is_real(const json& value) { return value.is_number(); }
 bool is_text(const json& value) { return value.is_string(); }
 
+bool throttle_makes_sense(const json& throttle) {
+  constexpr const char* kMean[] = {"mean"};
+  const auto timed = [&](const char* name) {
+    const auto found = throttle.find(name);
+    return found != throttle.end() && all_are(*found, kTimes, is_count) &&
+           all_are(*found, kMean, is_real);
+  };
+  return all_are(throttle, kThrottleCounts, is_count) &&
+         all_are(throttle, kThrottleTexts, is_text) && all_are(throttle, kThrottleReals, is_real) &&
+         throttle.contains("k_locked") && throttle["k_locked"].is_boolean() &&
+         timed("lateness_ns") && timed("virtual_service_ns") && timed("virtual_response_ns");
+}
+
 bool makes_sense(const json& data) {
   if (!all_are(data, kCounts, is_count) || !all_are(data, kReals, is_real) ||
       !all_are(data, kTexts, is_text)) {
     return false;
   }
+  if (data.contains("throttle") && !throttle_makes_sense(data["throttle"])) return false;
   const auto latency = data.find("latency_ns");
   const auto clients = data.find("clients");
   if (latency == data.end() || !all_are(*latency, kTimes, is_count)) return false;
@@ -192,12 +209,32 @@ std::string summary_of(const json& data) {
                             base::format_ns(latency["p99"].get<std::int64_t>()));
 }
 
+std::string throttle_line(const json& throttle) {
+  const auto answered = throttle["answered"].get<std::uint64_t>();
+  const auto share = [&](const char* name) {
+    const auto part = static_cast<double>(throttle[name].get<std::uint64_t>());
+    return answered == 0 ? 0 : 100 * part / static_cast<double>(answered);
+  };
+  const auto mean = [&](const char* name) {
+    const double ns = throttle[name]["mean"].get<double>();
+    return base::format_ns(static_cast<std::int64_t>(std::clamp(ns, 0.0, 9e18)));
+  };
+  return fmt::format(
+      "as {} under {} · k {:.3g}{} · its service {}, response {} · late data {:.2f} % · within 2 % "
+      "of the model {:.2f} %, p99 {} after it\n",
+      printable(throttle["drive"]), printable(throttle["scheduler"]), throttle["k"].get<double>(),
+      throttle["k_locked"].get<bool>() ? " locked" : "", mean("virtual_service_ns"),
+      mean("virtual_response_ns"), share("late"), share("within_2_percent"),
+      base::format_ns(throttle["lateness_ns"]["p99"].get<std::int64_t>()));
+}
+
 void print_status(const json& data) {
   std::string text =
       fmt::format("{} · {} sectors · {} · up {:.0f} s, idle {:.0f} s\n", printable(data["image"]),
                   count(data, "sectors"), printable(data["engine"]), data["uptime_s"].get<double>(),
                   data["idle_s"].get<double>());
   text += summary_of(data) + "\n";
+  if (data.contains("throttle")) text += throttle_line(data["throttle"]);
   const auto connected = data["clients_connected"].get<std::uint64_t>();
   text += fmt::format("{} connected\n", counted(connected, "client"));
   if (!data["clients"].empty()) text += clients_table(data);

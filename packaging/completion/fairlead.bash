@@ -7,7 +7,8 @@ _fairlead_words() {
     fairlead) echo "service client integrity disk trace vcpu memory monitor guest lab reproduce --help --version" ;;
     fairlead-service) echo "start stop status --name --config --print-config --help --version" ;;
     fairlead-service-start) echo "--image --cache-bytes --idle-timeout --poll --queue-depth
-      --max-clients --max-slots --max-data --max-weight --engine --foreground --no-sandbox
+      --max-clients --max-slots --max-data --max-weight --engine --throttle --scheduler --k
+      --disk-depth --foreground --no-sandbox
       --name --config --print-config --help" ;;
     fairlead-service-stop) echo "--output --name --help" ;;
     fairlead-service-status) echo "--output --watch --name --help" ;;

@@ -157,6 +157,22 @@ TEST(MechanicalModel, WhatIsBeingReadAheadIsWaitedForNotSoughtAnew) {
   const Access again = other.access(reading(0), 0);
   other.access(reading(400'000), again.end_ns + 512 * kUs);
   EXPECT_FALSE(other.access(reading(64), again.end_ns + 50 * kMs).hit);
+  MechanicalModel third(shape);
+  third.access(reading(0), 0);
+  third.access(reading(400'000), again.end_ns + 512 * kUs);
+  EXPECT_TRUE(third.access(reading(24), again.end_ns + 50 * kMs).hit) << "but the half is";
+}
+
+TEST(MechanicalModel, WhoReadsOnIsReadAheadFor) {
+  MechanicalShape shape = drive();
+  shape.cache = {.segments = 2, .segment_sectors = 221, .ahead_sectors = 64};
+  MechanicalModel model(shape);
+  std::int64_t now = model.access(reading(0), 0).end_ns;
+  for (std::uint64_t sector = 8; sector < 240; sector += 8) {
+    const Access access = model.access(reading(sector), now + kMs);
+    EXPECT_TRUE(access.hit) << sector;
+    now = access.end_ns;
+  }
 }
 
 TEST(MechanicalModel, AWriteMakesTheCacheForget) {

@@ -163,8 +163,9 @@ TEST(Deadline, ABatchGoesUpwardsThenTheOldestIsServed) {
 TEST(Deadline, ReadsGoFirstButWritesDoNotStarve) {
   std::vector<Arrival> arrivals{{0, {.sector = 0, .sector_count = 8, .op = IoOp::kWrite}},
                                 {0, {.sector = 800, .sector_count = 8, .op = IoOp::kWrite}}};
-  for (std::uint64_t i = 9; i > 0; --i)
+  for (std::uint64_t i = 1; i < 10; ++i) {
     arrivals.push_back({1, {.sector = i * 8000, .sector_count = 8}});
+  }
   std::string kinds;
   for (const Served& one : serve("deadline:fifo_batch=1", arrivals)) {
     kinds += arrivals[one.number].request.op == IoOp::kRead ? 'r' : 'w';
@@ -172,38 +173,67 @@ TEST(Deadline, ReadsGoFirstButWritesDoNotStarve) {
   EXPECT_EQ(kinds, "wrrwrrrrrrr");
 }
 
+TEST(Deadline, WhoIsOverdueBeginsTheNextBatch) {
+  std::vector<Arrival> arrivals{{0, {.sector = 800, .sector_count = 8}}};
+  for (const std::uint64_t sector : {100U, 5000U, 900U}) {
+    arrivals.push_back({1, {.sector = sector, .sector_count = 8}});
+  }
+  const auto order = [&](const char* spec) {
+    std::vector<std::uint64_t> sectors;
+    for (const Served& one : serve(spec, arrivals)) {
+      sectors.push_back(arrivals[one.number].request.sector);
+    }
+    return sectors;
+  };
+  EXPECT_THAT(order("deadline:fifo_batch=1"), testing::ElementsAre(800, 100, 900, 5000));
+  EXPECT_THAT(order("deadline:fifo_batch=1,read_expire=1ms"),
+              testing::ElementsAre(800, 100, 5000, 900));
+}
+
+// A read that the scheduler sends at once; the time after it.
+std::int64_t served_alone(Scheduler& scheduler, std::uint64_t sector, std::int64_t now_ns,
+                          std::uint32_t owner = 0) {
+  scheduler.arrived(0, {.sector = sector, .sector_count = 8, .owner = owner}, now_ns);
+  const Decision decision = scheduler.next(now_ns);
+  EXPECT_EQ(decision.kind, Decision::Kind::kDispatch);
+  Transfer transfer = decision.transfer;
+  transfer.slots = {};
+  scheduler.completed(transfer, now_ns + 2 * kMs);
+  return now_ns + 2 * kMs;
+}
+
 TEST(Cats, APredictedHitGoesFirst) {
-  // 40 lies in what the disk has read ahead of 0; 500 is nearer than 4,000,000 and waits longer.
-  const std::vector<Arrival> arrivals{{0, {.sector = 0, .sector_count = 8}},
-                                      {1, {.sector = 500, .sector_count = 8, .owner = 1}},
-                                      {2, {.sector = 40, .sector_count = 8, .owner = 2}}};
-  const auto served = serve("cats", arrivals);
-  EXPECT_EQ(served[1].number, 2U);
-  EXPECT_EQ(serve("cats:segments=0", arrivals)[1].number, 2U) << "the nearer one, without a cache";
-  const std::vector<Arrival> behind{{0, {.sector = 4'000'000, .sector_count = 8}},
-                                    {1, {.sector = 4'000'080, .sector_count = 8, .owner = 1}},
-                                    {2, {.sector = 4'000'000, .sector_count = 8, .owner = 2}}};
-  EXPECT_EQ(serve("cats", behind)[1].number, 2U);
+  // The disk has read ahead up to 4,000,072; below lies something nearer.
+  const std::vector<Arrival> arrivals{{0, {.sector = 4'000'000, .sector_count = 8}},
+                                      {1, {.sector = 3'999'980, .sector_count = 8, .owner = 1}},
+                                      {2, {.sector = 4'000'060, .sector_count = 8, .owner = 2}}};
+  EXPECT_EQ(serve("cats", arrivals)[1].number, 2U);
+  EXPECT_EQ(serve("cats:segments=0", arrivals)[1].number, 1U);
+}
+
+TEST(Cats, AHitDoesNotMoveTheHead) {
+  const auto scheduler = made("cats");
+  std::int64_t now = served_alone(*scheduler, 1'000'000, 0);
+  now = served_alone(*scheduler, 4'000'000, now + 10 * kMs);
+  now = served_alone(*scheduler, 1'000'040, now + 10 * kMs);
+  scheduler->arrived(1, {.sector = 1'100'000, .sector_count = 8, .owner = 1}, now);
+  scheduler->arrived(2, {.sector = 4'100'000, .sector_count = 8, .owner = 2}, now);
+  EXPECT_EQ(scheduler->next(now).transfer.sector, 4'100'000U);
 }
 
 TEST(Cats, WaitsForAReaderThatIsBackSoonAndOnlyForSuch) {
   const auto waits = [](std::int64_t think_ns) {
     const auto scheduler = made("cats");
     std::int64_t now = 0;
-    std::uint64_t sector = 8'000;
-    for (int i = 0; i < 8; ++i) {
-      scheduler->arrived(0, {.sector = sector, .sector_count = 8, .owner = 3}, now);
-      const Decision decision = scheduler->next(now);
-      EXPECT_EQ(decision.kind, Decision::Kind::kDispatch);
-      Transfer transfer = decision.transfer;
-      transfer.slots = {};
-      now += 2 * kMs;
-      scheduler->completed(transfer, now);
-      sector += 8;
-      if (i < 7) now += think_ns;
+    for (std::uint64_t i = 0; i < 8; ++i) {
+      now = served_alone(*scheduler, 8'000 + 8 * i, now + think_ns, 3);
     }
     scheduler->arrived(1, {.sector = 7'000'000, .sector_count = 8, .owner = 4}, now);
-    return scheduler->next(now).kind == Decision::Kind::kWait;
+    const Decision first = scheduler->next(now);
+    if (first.kind != Decision::Kind::kWait) return false;
+    EXPECT_EQ(first.until_ns, now + 5 * kMs);
+    EXPECT_EQ(scheduler->next(now + 5 * kMs).kind, Decision::Kind::kDispatch) << "and no longer";
+    return true;
   };
   EXPECT_TRUE(waits(1 * kMs));
   EXPECT_FALSE(waits(6 * kMs));

@@ -111,8 +111,8 @@ PLANTED = [
      "  std::uint32_t response_bytes;", "std::uint32_t response_bytes;\n"
      "  std::uint32_t request_bytes;", "golden"),
     ("ring.h", "struct alignas(64) RingShape", "struct RingShape", "golden"),
-    ("block.h", "  std::uint8_t reserved[4];    // 28  zero", "  std::uint8_t hint;\n"
-     "  std::uint8_t reserved[3];", "complete"),
+    ("block.h", "  std::uint32_t thread; ", "  std::uint16_t hint;\n  std::uint16_t thread; ",
+     "complete"),
     ("block.h", "std::uint8_t flags; ", "bool flags; ", "complete"),
     ("block.h", "std::uint8_t flags; ", "std::uint8_t flags : 4; ", "complete"),
     ("control.h", "std::uint16_t kControlMinor = 0", "std::uint32_t kControlMinor = 0", "golden"),
