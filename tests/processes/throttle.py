@@ -80,7 +80,8 @@ class Throttle(House):
         for code, hint, words in (
                 (1, "there is cheetah-15k4", ["--throttle", "floppy"]),
                 (1, "No such file", ["--throttle", "./floppy.toml"]),
-                (1, "has 4095 sectors, the image 4096", ["--throttle", self.drive(small, "small.toml")]),
+                (1, "has 4095 sectors, the image 4096",
+                 ["--throttle", self.drive(small, "small.toml")]),
                 (1, "bad.toml line 5: a drive has no key",
                  ["--throttle", self.drive(SLOW + "speed = 7\n", "bad.toml")]),
                 (2, "no scheduler 'elevator'", ["--scheduler", "elevator"]),
