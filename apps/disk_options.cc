@@ -134,7 +134,7 @@ void add_run_options(Command command, DiskOptions& options) {
 }
 
 void add_simulate_options(Command command, DiskOptions& options) {
-  command.add_option("--scheduler", options.scheduler, "NAME, or NAME:PARAMETER=VALUE,…")
+  command.add_option("--scheduler", options.scheduler, "NAME, or NAME:PARAMETER=VALUE,...")
       .check(accepts([](const std::string& text) -> base::Result<bool> {
         FL_TRY_STATUS(disk::check_scheduler(text));
         return true;

@@ -96,7 +96,7 @@ void add_throttle_options(Command start, fairlead::block::ThrottleOptions& throt
       .type_name("DRIVE|FILE");
   start
       .add_option("--scheduler", throttle.scheduler,
-                  "with --throttle: NAME[:PARAMETER=VALUE,…] (see `fairlead disk schedulers`)")
+                  "with --throttle: NAME[:PARAMETER=VALUE,...] (see `fairlead disk schedulers`)")
       .check(accepts([](const std::string& text) -> base::Result<bool> {
         FL_TRY_STATUS(fairlead::disk::check_scheduler(text));
         return true;
