@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/quote.h"
+#include "disk/anticipatory_scheduler.h"
 #include "disk/cats_scheduler.h"
 #include "disk/cscan_scheduler.h"
 #include "disk/deadline_scheduler.h"
@@ -30,7 +31,9 @@ constexpr SchedulerKind kKinds[] = {
      make<CscanScheduler>},
     {"deadline", "Linux 2.6.29's: upwards in batches, the oldest in time",
      DeadlineScheduler::parameters, make<DeadlineScheduler>},
-    {"mq-deadline", "today's Linux: the same, by kind of request", MqDeadlineScheduler::parameters,
+    {"anticipatory", "Linux 2.6.29's: the same, but the disk waits for the last reader",
+     AnticipatoryScheduler::parameters, make<AnticipatoryScheduler>},
+    {"mq-deadline", "today's Linux: deadline, by kind of request", MqDeadlineScheduler::parameters,
      make<MqDeadlineScheduler>},
     {"cats", "cache-aware table scheduling, document 004's", CatsScheduler::parameters,
      make<CatsScheduler>},
