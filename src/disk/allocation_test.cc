@@ -14,6 +14,7 @@
 #include "disk/cache_traces.h"
 #include "disk/fair_queue.h"
 #include "disk/miss_table.h"
+#include "disk/scheduler_table.h"
 #include "disk/sector_cache.h"
 
 namespace {
@@ -79,6 +80,39 @@ TEST(Allocation, RequestsPassTheQueueWithoutAny) {
     }
   }
   EXPECT_EQ(allocated_bytes, before);
+}
+
+// Random requests of all owners, half of the slots waiting, a quarter of a millisecond of service.
+void pass_many(Scheduler& scheduler, const SchedulerShape& shape, std::vector<Slot>& free) {
+  base::Random random(1);
+  for (std::int64_t now = 0; now < 2'000'000'000; now += 250'000) {
+    while (free.size() > shape.slots / 2) {
+      const IoRequest request{.sector = random.below(1'000'000) * 8,
+                              .sector_count = 8,
+                              .op = random.below(4) == 0 ? IoOp::kWrite : IoOp::kRead,
+                              .owner = static_cast<std::uint32_t>(random.below(shape.owners))};
+      scheduler.arrived(free.back(), request, now);
+      free.pop_back();
+    }
+    const Decision decision = scheduler.next(now);
+    if (decision.kind != Decision::Kind::kDispatch) continue;
+    free.insert(free.end(), decision.transfer.slots.begin(), decision.transfer.slots.end());
+    scheduler.completed(decision.transfer, now + 250'000);
+  }
+}
+
+TEST(Allocation, SchedulersOfProcessesTakeMemoryForEachAndNothingLater) {
+  const SchedulerShape shape{.slots = 4096, .owners = 4096};
+  for (const char* const spec : {"anticipatory", "cfq", "cfq:drain=0"}) {
+    const std::uint64_t before = allocated_bytes;
+    const auto scheduler = *make_scheduler(spec, shape);
+    EXPECT_LT(allocated_bytes - before, 4U << 20) << spec << ": not slots times owners";
+    std::vector<Slot> free(shape.slots);
+    for (Slot slot = 0; slot < shape.slots; ++slot) free[slot] = slot;
+    const std::uint64_t taken = allocated_bytes;
+    pass_many(*scheduler, shape, free);
+    EXPECT_EQ(allocated_bytes, taken) << spec;
+  }
 }
 
 TEST(Allocation, MissesPassTheTableWithoutAny) {
