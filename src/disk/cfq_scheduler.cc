@@ -221,8 +221,8 @@ void CfqScheduler::line_up(QueueIndex index, std::int64_t key_ns) {
   line_.insert(std::ranges::upper_bound(line_, key_ns, {}, key), index);
 }
 
-// The more are in line, the further back, each by what a turn of the highest priority is longer than
-// one of its own.
+// The more are in line, the further back, each by what a turn of the highest priority is longer
+// than one of its own.
 void CfqScheduler::line_up_again(QueueIndex index, std::int64_t now_ns) {
   Queue& queue = queues_[index];
   const auto others = static_cast<std::int64_t>(line_.size()) - (queue.in_line ? 1 : 0);

@@ -21,8 +21,8 @@
 //   - A process that exits is not seen; nor are other priorities, metadata, disks without seeks.
 //   - Of two requests at one sector Linux sends the older one at once; here they keep their order.
 //   - drain = 0 chooses one request at a time; a turn of writes ends after 8 · slice_async_rq of
-//     them, and a queue alone has quanta_alone · quantum at the disk.  So do later kernels, but this
-//     is not all that they changed.
+//     them, and a queue alone has quanta_alone · quantum at the disk.  So do later kernels, but
+//     this is not all that they changed.
 //   - Linux 2.6.29 moves a queue that was interrupted back by what was left of its turn, and
 //     forward by what it overran.  resid_credit = 1 does the opposite, as later kernels do.
 //   - Linux' ticks are in think_tick alone.
