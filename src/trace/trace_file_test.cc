@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/file.h"
@@ -90,6 +92,28 @@ TEST_F(TraceFileTest, WhatIsWrittenIsReadInOrderOfTime) {
   EXPECT_EQ(trace.names[0].name, "dd");
   ASSERT_EQ(trace.devices.size(), 1U);
   EXPECT_EQ(trace.devices[0].name, "loop0");
+}
+
+TEST_F(TraceFileTest, ALossOfUnknownTimesIsAsLongAsTheTrace) {
+  TraceFileWriter file = writer();
+  const auto host = file.add_source(SourceKind::kHost, "host", false);
+  file.event(host, 0, 1100, event(7));
+  file.event(host, 0, 1300, event(8));
+  for (const auto& [first, last] : {std::pair{0, 1250}, {1200, 0}, {0, 0}, {0, 1050}}) {
+    file.loss(host, 0,
+              {.records = 1,
+               .bytes = 64,
+               .first_stamp = static_cast<std::uint64_t>(first),
+               .last_stamp = static_cast<std::uint64_t>(last),
+               .cause = abi::TraceLossCause::kKernel,
+               .reserved = {}});
+  }
+  ASSERT_TRUE(file.end());
+  std::vector<std::pair<std::int64_t, std::int64_t>> losses;
+  for (const Loss& loss : read().losses) losses.emplace_back(loss.first_ns, loss.last_ns);
+  using testing::Pair;
+  EXPECT_THAT(losses, testing::UnorderedElementsAre(Pair(100, 250), Pair(200, 300), Pair(100, 300),
+                                                    Pair(50, 50)));
 }
 
 TEST_F(TraceFileTest, AGuestsTimesAreCorrectedByTheTightestOfItsEpoch) {
