@@ -68,7 +68,7 @@ void add_study_options(Command command, sim::StudyShape& study) {
   add_number(command, "--sleep-alpha", study.sleep_alpha, 0.1, 100,
              "study: sleeps after each page, Pareto's exponent");
   add_number(command, "--sleep-least", study.sleep_least_ms, 0, 1e6, "study: milliseconds");
-  add_number(command, "--sleep-most", study.sleep_most_ms, 0, 1e9, "study: milliseconds");
+  add_number(command, "--sleep-most", study.sleep_most_ms, 0, 1e6, "study: milliseconds");
   add_count(command, "--population", study.population, std::uint64_t{0}, UINT64_MAX,
             "study: seed of the files' sizes and places");
   add_count(command, "--page-sectors", study.page_sectors, 1, 2048, "study: of a request");

@@ -18,6 +18,7 @@ constexpr double kStudent[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365,
                                2.110,  2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
                                2.060,  2.056, 2.052, 2.048, 2.045, 2.042};
 constexpr double kNormal = 1.96;
+constexpr double kLeastRate = 0.001;
 
 }  // namespace
 
@@ -43,8 +44,9 @@ base::Status DiskBench::check() const {
     return refuse(
         fmt::format("--request-sectors: {} has {} sectors", drive_.name, options_.random.sectors));
   }
-  if (options_.workload == "poisson" && options_.random.arrivals_per_second <= 0) {
-    return refuse("--rate: a poisson workload needs arrivals per second");
+  if (options_.workload == "poisson" && options_.random.arrivals_per_second < kLeastRate) {
+    return refuse(
+        fmt::format("--rate: a poisson workload needs arrivals, {} a second at least", kLeastRate));
   }
   return {};
 }

@@ -18,7 +18,8 @@ constexpr std::size_t kMostDriveBytes = 1 << 20;
 constexpr std::uint64_t kMostSectors = std::uint64_t{1} << 40;
 constexpr std::int64_t kMostNs = 60'000'000'000;
 constexpr std::size_t kMostZones = 1000;
-constexpr std::uint32_t kMostOfAZone = 10'000'000;
+constexpr std::uint32_t kMostOfAZone = 1'000'000;
+constexpr double kLeastRate = 0.001;
 constexpr std::uint32_t kMostSegmentSectors = 1 << 24;
 
 Setter duration(std::int64_t& to, std::int64_t least_ns = 0) {
@@ -140,6 +141,10 @@ Keys keys_of(disk::RateShape& s, const std::string&) {
 // What no key alone can tell.
 std::string absurd(const disk::LinearShape&) { return ""; }
 std::string absurd(const disk::RateShape& s) {
+  const auto slow = [](double rate) { return rate > 0 && rate < kLeastRate; };
+  if (slow(s.transfers_per_second) || slow(s.bytes_per_second)) {
+    return fmt::format("a rate is 0, which is no limit, or {} at least", kLeastRate);
+  }
   return s.read_ns + s.write_ns == 0 && s.transfers_per_second == 0 && s.bytes_per_second == 0
              ? "a disk that takes no time: give read, write, transfers_per_second or "
                "bytes_per_second"

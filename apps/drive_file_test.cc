@@ -50,6 +50,8 @@ TEST(DriveFile, SaysWhereAndWhatIsWrong) {
   EXPECT_EQ(refusal_of("model = \"rate\"\nsectors = 10\n"),
             "x.toml: a disk that takes no time: give read, write, transfers_per_second or "
             "bytes_per_second");
+  EXPECT_EQ(refusal_of("model = \"rate\"\nsectors = 10\nbytes_per_second = 1e-300\n"),
+            "x.toml: a rate is 0, which is no limit, or 0.001 at least");
   EXPECT_EQ(refusal_of("model = \"rate\"\nsectors = 10\nread = \"1ms\"\n[cache]\n"),
             "x.toml line 4: a drive has no key 'cache'");
   EXPECT_TRUE(refusal_of("model = \n").starts_with("x.toml line 1: "));
@@ -72,6 +74,20 @@ TEST(DriveFile, ADriveOfPlattersHasToAddUp) {
   EXPECT_EQ(refusal_of(drive("zones = [[10]]\n")),
             "x.toml line 5: zones: a list of [cylinders, sectors of a track] is expected, as "
             "[[9000, 720], …]");
+}
+
+TEST(DriveFile, TheLargestDriveOfPlattersCanBeAsked) {
+  const auto drive = parse_drive(
+      "model = \"mechanical\"\nsectors = 1000000000000\nheads = 1000\n"
+      "zones = [[1000000, 1000000]]\nrotation = \"60s\"\nseek_one = \"60s\"\n"
+      "seek_average = \"60s\"\nseek_full = \"60s\"\nhead_switch = \"60s\"\n"
+      "cylinder_skew = \"60s\"\n",
+      "x.toml");
+  ASSERT_TRUE(drive) << drive.error().message();
+  const auto model = disk::make_model(drive->shape);
+  const disk::Access access = model->access({.sector = 999'999'999'000, .sector_count = 1000}, 0);
+  EXPECT_GE(access.rotation_ns, 0);
+  EXPECT_LE(access.rotation_ns, 60'000'000'000);
 }
 
 TEST(DriveFile, AnUnknownNameSaysWhatThereIs) {

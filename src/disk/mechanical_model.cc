@@ -58,10 +58,10 @@ MechanicalModel::Place MechanicalModel::place(std::uint64_t sector) const noexce
 // How much later than the first track's this track's first sector comes by.
 std::int64_t MechanicalModel::skew_ns(std::uint64_t track) const noexcept {
   const std::uint64_t cylinder = track / shape_.heads;
-  const auto switches = static_cast<std::int64_t>(track - cylinder);
-  return (switches * shape_.head_switch_ns +
-          static_cast<std::int64_t>(cylinder) * shape_.cylinder_skew_ns) %
-         shape_.rotation_ns;
+  __extension__ using Wide = __int128;  // of many cylinders the skews add up
+  const Wide sum =
+      Wide{track - cylinder} * shape_.head_switch_ns + Wide{cylinder} * shape_.cylinder_skew_ns;
+  return static_cast<std::int64_t>(sum % shape_.rotation_ns);
 }
 
 // When, in each rotation, the sector comes by.
