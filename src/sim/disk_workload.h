@@ -51,8 +51,8 @@ struct StudyShape {
   double sleep_most_ms = 10'000;  // ours: a mean of few samples has to exist
   std::uint32_t page_sectors = 8;
   std::uint64_t sectors = 143'374'738;  // files are spread over these
-  std::uint64_t population = 1;  // seed of the files' sizes and places
-  std::uint64_t seed = 1;        // of what the processes do
+  std::uint64_t population = 1;         // seed of the files' sizes and places
+  std::uint64_t seed = 1;               // of what the processes do
 };
 
 class StudyWorkload final : public DiskWorkload {
