@@ -20,11 +20,12 @@ constexpr double kQuantiles[] = {0.01, 0.05, 0.1, 0.2, 0.3,  0.4,  0.5,
 
 double us(double ns) { return ns / 1000; }
 
-// A title in gnuplot's double quotes: names may come from a guest.
+// A title in gnuplot's double quotes, between which it runs what stands in backquotes: names may
+// come from a guest.
 std::string title(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\') continue;
+    if (static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == '`') continue;
     out += c == '_' ? std::string("\\\\_") : std::string(1, c);
   }
   return out;
