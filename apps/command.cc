@@ -8,6 +8,7 @@
 
 #include "base/standard_streams.h"
 #include "base/terminal.h"
+#include "base/units.h"
 
 namespace fairlead::apps {
 namespace {
@@ -70,6 +71,42 @@ void add_output_option(Command command, std::string& output) {
       .check(one_of({"text", "json"}))
       .type_name("text|json")
       .capture_default_str();
+}
+
+Option add_count(Command command, const std::string& name, std::uint32_t& to, std::uint32_t least,
+                 std::uint32_t most, const std::string& help) {
+  return command.add_option(name, to, help)
+      .check(within(least, most))
+      .type_name("N")
+      .capture_default_str();
+}
+
+Option add_count(Command command, const std::string& name, std::uint64_t& to, std::uint64_t least,
+                 std::uint64_t most, const std::string& help) {
+  return command.add_option(name, to, help)
+      .check(within(least, most))
+      .type_name("N")
+      .capture_default_str();
+}
+
+Option add_number(Command command, const std::string& name, double& to, double least, double most,
+                  const std::string& help) {
+  const auto parse = [=](const std::string& text) { return base::parse_real(text, least, most); };
+  return command.add_option(name, to, help)
+      .check(accepts(parse))
+      .type_name("X")
+      .capture_default_str();
+}
+
+Option add_duration(Command command, const std::string& name, std::int64_t& to_ns,
+                    const std::string& help, const std::string& standard) {
+  const auto parse = [](const std::string& text) { return base::parse_duration_ns(text); };
+  return command
+      .add_option_function(
+          name, [&to_ns, parse](const std::string& text) { to_ns = *parse(text); }, help)
+      .check(accepts(parse))
+      .type_name("DURATION")
+      .default_str(standard);
 }
 
 }  // namespace fairlead::apps

@@ -4,6 +4,7 @@
 // success if what was printed did not arrive.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -55,5 +56,15 @@ Check accepts(Parse parse) {
 }
 
 void add_output_option(Command command, std::string& output);
+
+// Options that show their default: a whole number, a number, a DURATION.
+Option add_count(Command command, const std::string& name, std::uint32_t& to, std::uint32_t least,
+                 std::uint32_t most, const std::string& help);
+Option add_count(Command command, const std::string& name, std::uint64_t& to, std::uint64_t least,
+                 std::uint64_t most, const std::string& help);
+Option add_number(Command command, const std::string& name, double& to, double least, double most,
+                  const std::string& help);
+Option add_duration(Command command, const std::string& name, std::int64_t& to_ns,
+                    const std::string& help, const std::string& standard);
 
 }  // namespace fairlead::apps

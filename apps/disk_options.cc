@@ -1,60 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/disk_options.h"
 
-#include <cmath>
-
-#include <fmt/format.h>
-
 #include "apps/command.h"
 #include "base/units.h"
 #include "disk/scheduler_table.h"
 
 namespace fairlead::apps {
 namespace {
-
-// A number from `least` to `most`, which shows its default.
-void add_number(Command command, const std::string& name, double& to, double least, double most,
-                const std::string& help) {
-  command.add_option(name, to, help)
-      .check({.why_not =
-                  [=](const std::string& text) {
-                    char* end = nullptr;
-                    const double value = std::strtod(text.c_str(), &end);
-                    const bool good =
-                        end != text.c_str() && *end == '\0' && value >= least && value <= most;
-                    return good ? std::string()
-                                : fmt::format("{} is no number from {} to {}", text, least, most);
-                  }})
-      .type_name("X")
-      .capture_default_str();
-}
-
-void add_count(Command command, const std::string& name, std::uint32_t& to, std::uint32_t least,
-               std::uint32_t most, const std::string& help) {
-  command.add_option(name, to, help)
-      .check(within(least, most))
-      .type_name("N")
-      .capture_default_str();
-}
-
-void add_count(Command command, const std::string& name, std::uint64_t& to, std::uint64_t least,
-               std::uint64_t most, const std::string& help) {
-  command.add_option(name, to, help)
-      .check(within(least, most))
-      .type_name("N")
-      .capture_default_str();
-}
-
-void add_duration(Command command, const std::string& name, std::int64_t& to,
-                  const std::string& help) {
-  const auto parse = [](const std::string& text) { return base::parse_duration_ns(text); };
-  command
-      .add_option_function(
-          name, [&to, parse](const std::string& text) { to = *parse(text); },
-          fmt::format("{} [{}]", help, base::format_ns(to)))
-      .check(accepts(parse))
-      .type_name("DURATION");
-}
 
 void add_study_options(Command command, sim::StudyShape& study) {
   add_count(command, "--files", study.files, 1, 10'000'000, "study: that are read from");
@@ -123,9 +75,9 @@ void add_run_options(Command command, DiskOptions& options) {
             "requests that the scheduler and the disk have at once");
   add_count(command, "--merge-sectors", run.shape.merge_sectors, 1U, 65'536U,
             "the longest transfer of merged requests");
-  add_duration(command, "--tick", run.queueing.tick_ns, "of the scheduler's clock; 0: exact");
+  add_duration(command, "--tick", run.queueing.tick_ns, "of the scheduler's clock; 0: exact", "0");
   add_duration(command, "--extra", run.queueing.extra_ns,
-               "on each access: a fault of document 004's throttle");
+               "on each access: a fault of document 004's throttle", "0");
   add_count(command, "--clock-scale", run.queueing.clock_scale, 1U, 1000U,
             "the scheduler's clock is so much too fast: another one");
   add_study_options(command, run.study);

@@ -4,7 +4,6 @@
 #include <sched.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <string>
 
@@ -21,10 +20,11 @@
 namespace {
 
 using fairlead::apps::accepts;
+using fairlead::apps::add_count;
+using fairlead::apps::add_duration;
 using fairlead::apps::Command;
 using fairlead::apps::one_of;
 using fairlead::apps::ServiceCommand;
-using fairlead::apps::within;
 using fairlead::block::EngineKind;
 namespace base = fairlead::base;
 
@@ -52,25 +52,6 @@ EngineKind engine_of(const std::string& word) {
   return word == "pool" ? EngineKind::kPool : EngineKind::kAuto;
 }
 
-void add_duration(Command start, const std::string& name, std::int64_t& where,
-                  const std::string& what, const std::string& standard) {
-  const auto parse = [](const std::string& text) { return base::parse_duration_ns(text); };
-  start
-      .add_option_function(
-          name, [&where, parse](const std::string& text) { where = *parse(text); }, what)
-      .check(accepts(parse))
-      .type_name("DURATION")
-      .default_str(standard);
-}
-
-void add_number(Command start, const std::string& name, std::uint32_t& where, std::uint32_t least,
-                std::uint32_t most, const std::string& what) {
-  start.add_option(name, where, what)
-      .check(within(least, most))
-      .type_name("N")
-      .capture_default_str();
-}
-
 struct ChosenK {
   double k;
   bool locked;
@@ -79,12 +60,9 @@ struct ChosenK {
 base::Result<ChosenK> parse_k(const std::string& text) {
   if (text == "auto") return ChosenK{1, false};
   if (text == "lock") return ChosenK{1, true};
-  char* end = nullptr;
-  const double k = std::strtod(text.c_str(), &end);
   using fairlead::disk::Dilation;
-  if (end != text.c_str() && *end == '\0' && k >= Dilation::kLeast && k <= Dilation::kMost) {
-    return ChosenK{k, true};
-  }
+  const auto k = base::parse_real(text, Dilation::kLeast, Dilation::kMost);
+  if (k) return ChosenK{*k, true};
   return base::fail(base::ErrorKind::kInvalid,
                     text + " is none of auto, lock, a number from 0.0625 to 64");
 }
@@ -115,8 +93,8 @@ void add_throttle_options(Command start, fairlead::block::ThrottleOptions& throt
       .check(accepts(parse_k))
       .type_name("auto|N|lock")
       .default_str("auto");
-  add_number(start, "--disk-depth", throttle.queueing.depth, 1, 256,
-             "with --throttle: transfers taken from the scheduler and not ended");
+  add_count(start, "--disk-depth", throttle.queueing.depth, 1, 256,
+            "with --throttle: transfers taken from the scheduler and not ended");
 }
 
 void add_start_options(Command start, ServiceCommand& command) {
@@ -138,12 +116,12 @@ void add_start_options(Command start, ServiceCommand& command) {
                "end after this long without a request; 0: never", "300s");
   add_duration(start, "--poll", limits.poll_ns,
                "longest look for work before sleeping; 0: always sleep", "1ms");
-  add_number(start, "--queue-depth", limits.queue_depth, 1, 4096,
-             "most reads at the device at once, 1 to 4096");
-  add_number(start, "--max-clients", limits.clients, 1, 4096,
-             "most clients of one user at once, 1 to 4096");
-  add_number(start, "--max-slots", limits.slots, 2, 4096,
-             "most requests in flight of one client, 2 to 4096");
+  add_count(start, "--queue-depth", limits.queue_depth, 1, 4096,
+            "most reads at the device at once, 1 to 4096");
+  add_count(start, "--max-clients", limits.clients, 1, 4096,
+            "most clients of one user at once, 1 to 4096");
+  add_count(start, "--max-slots", limits.slots, 2, 4096,
+            "most requests in flight of one client, 2 to 4096");
   start
       .add_option_function(
           "--max-data",
@@ -154,8 +132,8 @@ void add_start_options(Command start, ServiceCommand& command) {
       .check(accepts(parse_data_bytes))
       .type_name("N")
       .default_str(std::to_string(limits.data_bytes));
-  add_number(start, "--max-weight", limits.weight, 1, fairlead::abi::kMaxWeight,
-             "greatest weight that a client is given, 1 to 1000");
+  add_count(start, "--max-weight", limits.weight, 1, fairlead::abi::kMaxWeight,
+            "greatest weight that a client is given, 1 to 1000");
   start
       .add_option_function(
           "--engine", [&](const std::string& word) { limits.engine = engine_of(word); },

@@ -12,13 +12,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include <fmt/format.h>
 
 #include "apps/command_line.h"
 #include "base/clock.h"
+#include "base/units.h"
 #include "daemon/end_watch.h"
 
 namespace fairlead::apps {
@@ -56,11 +56,9 @@ inline Check accepts_interval() {
   constexpr double kLeast = 0.1;
   constexpr double kMost = 3600;
   const auto why_not = [](const std::string& text) {
-    char* end = nullptr;
-    const double seconds = std::strtod(text.c_str(), &end);
-    const bool fine = !text.empty() && *end == '\0' && seconds >= kLeast && seconds <= kMost;
-    return fine ? std::string()
-                : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
+    return base::parse_real(text, kLeast, kMost)
+               ? std::string()
+               : fmt::format("'{}' is no interval: seconds from 0.1 to 3600", text);
   };
   return {.why_not = why_not, .in_help = "SECONDS"};
 }

@@ -164,6 +164,16 @@ Result<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t min, s
   return refuse(text, digits ? "is out of range" : "is not a whole number", accepted);
 }
 
+Result<double> parse_real(std::string_view text, double min, double max) {
+  double value = 0;
+  const auto* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  const bool number = !text.empty() && parsed.ptr == end && parsed.ec == std::errc();
+  if (number && value >= min && value <= max) return value;
+  return refuse(text, number ? "is out of range" : "is not a number",
+                fmt::format("a number from {} to {}", min, max));
+}
+
 std::string format_bytes(std::uint64_t bytes) {
   if (bytes < 1024) return fmt::format("{} B", bytes);
   return scaled(static_cast<double>(bytes), 1024, kByteNames);

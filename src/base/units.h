@@ -33,6 +33,9 @@ Result<std::int64_t> parse_duration_ns(std::string_view text,
 Result<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t min = 0,
                                      std::uint64_t max = std::numeric_limits<std::uint64_t>::max());
 
+// "0.5", "1e-3": from `min` to `max` inclusive.
+Result<double> parse_real(std::string_view text, double min, double max);
+
 // Three digits for people: "512 B", "1.50 GiB"; "850 ns", "1.23 ms", "-2.00 s";
 // "12.3 k requests/s"; "1.50 GiB/s".  Not for parsing: write the plain number for that.
 std::string format_bytes(std::uint64_t bytes);

@@ -164,5 +164,15 @@ TEST(Format, NoLocaleChangesIt) {
   std::locale::global(before);
 }
 
+TEST(ParseReal, TakesNumbersOfTheRangeAndNothingElse) {
+  EXPECT_EQ(*parse_real("0.5", 0, 1), 0.5);
+  EXPECT_EQ(*parse_real("1e-3", 0, 1), 1e-3);
+  EXPECT_EQ(*parse_real("-2", -2, 1), -2);
+  for (const char* const wrong : {"", "x", "1x", " 1", "1.01", "-0.1", "nan", "inf", "1e999"}) {
+    EXPECT_FALSE(parse_real(wrong, 0, 1)) << wrong;
+  }
+  EXPECT_NE(parse_real("7", 0, 1).error().message().find("from 0 to 1"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace fairlead::base

@@ -127,7 +127,7 @@ class Turns {
     }
   }
   Throttle& throttle() { return *throttle_; }
-  const std::map<std::uint32_t, std::int64_t>& answered() const { return answered_; }
+  std::int64_t now_ns() const { return now_ns_; }
 
  private:
   void collect() {
@@ -226,6 +226,24 @@ TEST(Throttle, NobodyIsAnsweredBeforeTheModelsEnd) {
   EXPECT_LT(stats.lateness_ns.max(), 500'000U);
 }
 
+TEST(Throttle, WithinIsAFiftiethOfTheResponse) {
+  const auto throttle = *Throttle::open(slow_options(), kImageSectors, 0);
+  std::int64_t now = 0;
+  const auto answered_late = [&](std::uint64_t sector, std::int64_t late_ns) {
+    throttle->arrive({}, sector, 8, 1, now);
+    throttle->take_started(
+        [&](disk::Slot slot, const disk::IoRequest&) { throttle->data_came(slot, true, now + 1); });
+    EXPECT_EQ(throttle->next_ns(), now + 2 * kMs);
+    throttle->advance(now + 2 * kMs + late_ns);
+    throttle->take_answers([](const Throttle::Ask&, bool) {});
+    now += 10 * kMs;
+    return throttle->stats().within;
+  };
+  EXPECT_EQ(answered_late(0, 39'000), 1U);
+  EXPECT_EQ(answered_late(8, 41'000), 1U);
+  EXPECT_EQ(answered_late(16, 0), 2U);
+}
+
 TEST(Throttle, DataThatComeLateAreCountedAndDelayNobodyElse) {
   Log early;
   Log late;
@@ -245,11 +263,18 @@ TEST(Throttle, DataThatComeLateAreCountedAndDelayNobodyElse) {
 
 TEST(Throttle, KGrowsWhereTheDataAreLateAndShrinksWhereTheyAreNot) {
   const auto k_after = [](std::int64_t slowest_data_ns, double k, bool locked) {
-    ThrottleOptions chosen = slow_options(k);
+    Log log;
+    ThrottleOptions chosen = log.into(slow_options(k));
     chosen.locked = locked;
     Turns turns(chosen, 6, slowest_data_ns);
     turns.run(20'000);
-    return turns.throttle().stats().k;
+    // As much slower on the whole as k was in between.
+    const double after = turns.throttle().stats().k;
+    const auto virtual_ns = static_cast<double>(log.ends.back().ended_ns);
+    const double slower = static_cast<double>(turns.now_ns()) / virtual_ns;
+    EXPECT_GT(slower, std::min(k, after) * (after == k ? 0.99 : 1.02));
+    EXPECT_LT(slower, std::max(k, after) * (after == k ? 1.01 : 0.98));
+    return after;
   };
   EXPECT_GT(k_after(20 * kMs, 1, false), 2);
   EXPECT_EQ(k_after(20 * kMs, 1, true), 1);
@@ -265,24 +290,42 @@ TEST(Throttle, AnImageThatIsLargerThanTheDriveIsRefused) {
 TEST(Throttle, AClientThatLeavesLeavesNothingBehind) {
   const TestFolder folder;
   const std::string image = make_test_image(folder / "image", kImageSectors);
+  Log log;
   ServiceLimits limits = TestService::limits();
-  limits.throttle = options("cats");
+  limits.throttle = log.into(options("cats"));
+  limits.throttle->shape.owners = 2;  // one thread, and all others
   TestService service(image, limits);
   for (int round = 0; round < 3; ++round) {
-    auto client = service.client();
-    std::jthread reader([&] {
-      std::byte bytes[512];
-      for (int i = 0; i < 5; ++i) (void)client->read(17, bytes);
-    });
-    reader.join();
-    client.reset();
+    {
+      const auto client = service.client();
+      std::jthread([&] {
+        std::byte bytes[512];
+        EXPECT_EQ(client->read(17, bytes), ReadStatus::kOk);
+        EXPECT_TRUE(holds_sectors(bytes, 17, 1));
+      }).join();
+    }
+    ASSERT_TRUE(
+        eventually([&] { return json::parse(service.status())["clients_connected"] == 0; }));
   }
-  std::byte bytes[512];
-  EXPECT_EQ(service.client()->read(5, bytes), ReadStatus::kOk);
-  EXPECT_TRUE(holds_sectors(bytes, 5, 1));
   const HostEnd end = service.stop();
   EXPECT_EQ(end.how, RunEnd::kDrained);
   EXPECT_EQ(end.totals.answered, end.totals.requests);
+  ASSERT_EQ(log.arrivals.size(), 3U);
+  for (const ThrottleStory& story : log.arrivals) EXPECT_EQ(story.request.owner, 1U);
+}
+
+TEST(Throttle, AReadThatFailsIsAnErrorAtTheModelsEnd) {
+  const TestFolder folder;
+  const std::string image = make_test_image(folder / "image", kImageSectors);
+  ServiceLimits limits = TestService::limits();
+  limits.throttle = slow_options();
+  TestService service(image, limits);
+  const auto client = service.client();
+  std::filesystem::resize_file(image, 4096);
+  std::byte bytes[512];
+  EXPECT_EQ(client->read(2000, bytes), ReadStatus::kIoError);
+  EXPECT_EQ(client->read(5, bytes), ReadStatus::kOk);
+  EXPECT_GE(json::parse(service.status())["throttle"]["virtual_response_ns"]["mean"], 2 * kMs);
 }
 
 TEST(Throttle, StandsInTheReport) {

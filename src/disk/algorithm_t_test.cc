@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "base/sanitizers.h"
+#include "disk/io_request.h"
 
 namespace fairlead::disk {
 namespace {
@@ -45,7 +46,7 @@ std::vector<std::uint64_t> least_costs(const Case& one) {
     std::uint64_t cost = 0;
     for (const std::uint32_t i : order) {
       const std::uint64_t to = one.sectors[i];
-      time += to > head ? to - head : head - to;
+      time += sectors_apart(to, head);
       cost += time * one.weights[i];
       head = to;
     }

@@ -140,7 +140,7 @@ bool AnticipatoryScheduler::close(const Process& awaited, std::uint64_t sector,
   if (head <= sector + ahead / 2 && sector <= head + ahead) return true;
   const std::uint64_t expected =
       awaited.seek.samples() == 0 ? newcomer_seek_ / kDecayingOne : awaited.seek.mean();
-  return expected > (sector > head ? sector - head : head - sector);
+  return expected > sectors_apart(sector, head);
 }
 
 bool AnticipatoryScheduler::thinks_too_long(const Process& awaited) const noexcept {
@@ -156,8 +156,7 @@ void AnticipatoryScheduler::learn(Process& process, const Candidate& one,
     const bool thought = process.ended_ns >= 0 && process.waiting == 0;
     const std::int64_t think_ns = thought ? std::min(now_ns - process.ended_ns, max_think_ns_) : 0;
     const auto ticks = static_cast<std::uint64_t>(think_ns / think_tick_ns_);
-    const std::uint64_t seek = one.sector > process.next_sector ? one.sector - process.next_sector
-                                                                : process.next_sector - one.sector;
+    const std::uint64_t seek = sectors_apart(one.sector, process.next_sector);
     if (process.think.samples() == 0) {
       newcomer_think_ = decayed(newcomer_think_, ticks);
       newcomer_seek_ = decayed(newcomer_seek_, seek);

@@ -28,7 +28,9 @@ Slot Backlog::nearest(std::uint64_t sector) const noexcept {
   if (index == 0) return order_[0];
   const Slot up = order_[index];
   const Slot down = order_[index - 1];
-  return held_[up].sector - sector <= sector - held_[down].sector ? up : down;
+  return sectors_apart(held_[up].sector, sector) <= sectors_apart(held_[down].sector, sector)
+             ? up
+             : down;
 }
 
 Slot Backlog::whole_of(Slot slot) const noexcept {

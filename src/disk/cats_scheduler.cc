@@ -11,8 +11,6 @@ constexpr const char* kOurs = "ours; not published";
 constexpr std::int64_t kMs = 1'000'000;
 constexpr std::uint32_t kEnoughSamples = 4;
 
-std::uint64_t distance(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : b - a; }
-
 }  // namespace
 
 std::vector<Parameter> CatsScheduler::parameters() {
@@ -63,7 +61,7 @@ void CatsScheduler::arrived(Slot slot, const IoRequest& request, std::int64_t no
   Reader& reader = readers_[request.owner];
   if (reader.ended_ns >= 0 && reader.waiting == 0) {
     const auto think = static_cast<double>(now_ns - reader.ended_ns);
-    const auto step = static_cast<double>(distance(request.sector, reader.next_sector));
+    const auto step = static_cast<double>(sectors_apart(request.sector, reader.next_sector));
     const double share = reader.samples == 0 ? 1 : 0.125;
     reader.think_ns += share * (think - reader.think_ns);
     reader.step_sectors += share * (step - reader.step_sectors);
@@ -135,7 +133,7 @@ std::optional<std::int64_t> CatsScheduler::awaited_until(std::int64_t now_ns,
     return {};
   }
   if (instead != nullptr &&
-      static_cast<double>(distance(reads_.sector(*instead), head_)) <= reader.step_sectors) {
+      static_cast<double>(sectors_apart(reads_.sector(*instead), head_)) <= reader.step_sectors) {
     return {};
   }
   return until;

@@ -19,8 +19,6 @@ constexpr std::uint64_t range_of(std::uint32_t queue) {
 }
 constexpr std::uint64_t disk_sector(std::uint64_t sector) { return sector & (range_of(1) - 1); }
 
-constexpr std::uint64_t apart(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : b - a; }
-
 // Of priority 4 among 0, the highest, to 7: itself and the lower ones; the higher ones.
 constexpr std::uint32_t kPrioritiesFrom = 4;
 constexpr std::int64_t kPrioritiesAbove = 4;
@@ -161,7 +159,7 @@ void CfqScheduler::learn(Process& process, const IoRequest& request, std::int64_
   if (process.ended_ns < 0) process.ended_ns = now_ns;
   const std::int64_t think_ns = std::min(now_ns - process.ended_ns, 2 * slice_idle_ns_);
   process.think.add(static_cast<std::uint64_t>(think_ns / think_tick_ns_));
-  process.seek.add(apart(request.sector, process.next_sector), reach_);
+  process.seek.add(sectors_apart(request.sector, process.next_sector), reach_);
   process.next_sector = request.sector + request.sector_count;
 }
 
@@ -188,7 +186,8 @@ bool CfqScheduler::interrupts(QueueIndex queue, std::uint64_t sector,
   if (is_sync(queue) && !is_sync(*active_)) return true;
   if (!active_owner_ || !active.awaited) return false;
   const Process& process = processes_[*active_owner_];
-  return process.seek.samples() > min_samples_ && apart(sector, head_) <= process.seek.mean();
+  return process.seek.samples() > min_samples_ &&
+         sectors_apart(sector, head_) <= process.seek.mean();
 }
 
 void CfqScheduler::wait_for_active(std::int64_t now_ns) noexcept {

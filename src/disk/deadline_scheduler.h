@@ -2,7 +2,7 @@
 //
 // DeadlineScheduler: Linux 2.6.29's deadline.  Reads or writes in batches, each batch upwards from
 // where the last one of it ended; a batch begins with the oldest request if that is overdue, or if
-// there is nothing above.  Reads before writes, but for `writes_starved` batches at most.
+// there is nothing above.
 // Source: Linux 2.6.29, block/deadline-iosched.c.
 //
 // Nobody waits for ever: reads that are overdue begin the next batch of reads, writes that of
@@ -12,43 +12,26 @@
 #include <optional>
 #include <vector>
 
-#include "disk/backlog.h"
-#include "disk/parameters.h"
-#include "disk/scheduler.h"
+#include "disk/deadline_base.h"
 
 namespace fairlead::disk {
 
-class DeadlineScheduler final : public Scheduler {
+class DeadlineScheduler final : public DeadlineBase {
  public:
-  static std::vector<Parameter> parameters();
-  DeadlineScheduler(const SchedulerShape& shape, const Parameters& parameters);
+  static std::vector<Parameter> parameters() {
+    return parameters_of("block/deadline-iosched.c, Linux 2.6.29");
+  }
+  using DeadlineBase::DeadlineBase;
 
   void arrived(Slot slot, const IoRequest& request, std::int64_t now_ns) override;
   Decision next(std::int64_t now_ns) override;
-  std::uint32_t waiting() const noexcept override {
-    return reads_.backlog.requests() + writes_.backlog.requests();
-  }
 
  private:
-  struct Side {
-    Backlog backlog;
-    std::int64_t expire_ns;
-    std::optional<Slot> next{};  // what follows in sector order on what was sent last
+  Decision send(Kind kind, Slot slot);
 
-    bool overdue(std::int64_t now_ns) const noexcept {
-      return now_ns > backlog.arrived_ns(backlog.oldest()) + expire_ns;
-    }
-  };
-
-  Side* turn();
-  Decision send(Side& side, Slot slot);
-
-  const std::uint32_t fifo_batch_;
-  const std::uint32_t writes_starved_;
-  Side reads_;
-  Side writes_;
-  std::uint32_t batch_ = 0;    // sent of this batch
-  std::uint32_t starved_ = 0;  // batches of reads while writes waited
+  // What follows in sector order on what was sent last, and of which kind that is.
+  std::optional<Slot> next_{};
+  Kind next_kind_ = kReads;
 };
 
 }  // namespace fairlead::disk

@@ -23,6 +23,10 @@ struct IoRequest {
   std::uint32_t owner = 0;  // the process that waits, for schedulers that tell them apart
 };
 
+constexpr std::uint64_t sectors_apart(std::uint64_t a, std::uint64_t b) noexcept {
+  return a > b ? a - b : b - a;
+}
+
 // The four moments of a request.  `id` is unique while the request lives; times are the caller's
 // clock.  The defaults do nothing.  An observer must not block and must not throw.
 class IoObserver {

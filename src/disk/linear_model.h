@@ -41,8 +41,7 @@ class LinearModel final : public DiskModel {
     if (access.hit) {
       access.end_ns = begin_ns + shape_.hit_ns + access.transfer_ns;
     } else {
-      const std::uint64_t distance =
-          transfer.sector > head_ ? transfer.sector - head_ : head_ - transfer.sector;
+      const std::uint64_t distance = sectors_apart(transfer.sector, head_);
       access.seek_ns =
           std::llround(static_cast<double>(shape_.full_stroke_ns) * static_cast<double>(distance) /
                        static_cast<double>(shape_.sectors));

@@ -50,8 +50,6 @@ class ModelledDisk {
   void advance(std::int64_t now_ns, DiskEvents& events);
   std::int64_t next_ns() const noexcept;
 
-  std::uint32_t in_flight() const noexcept { return in_flight_; }
-
  private:
   struct Flight {
     Transfer transfer;

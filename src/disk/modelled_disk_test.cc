@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "disk/noop_scheduler.h"
+#include "disk/plain_schedulers.h"
 #include "disk/testing_disk.h"
 
 namespace fairlead::disk {

@@ -7,47 +7,31 @@
 // Source: Linux 6.1, block/mq-deadline.c.
 #pragma once
 
+#include <array>
 #include <vector>
 
-#include "disk/backlog.h"
-#include "disk/parameters.h"
-#include "disk/scheduler.h"
+#include "disk/deadline_base.h"
 
 namespace fairlead::disk {
 
-class MqDeadlineScheduler final : public Scheduler {
+class MqDeadlineScheduler final : public DeadlineBase {
  public:
-  static std::vector<Parameter> parameters();
-  MqDeadlineScheduler(const SchedulerShape& shape, const Parameters& parameters);
+  static std::vector<Parameter> parameters() {
+    return parameters_of("block/mq-deadline.c, Linux 6.1");
+  }
+  using DeadlineBase::DeadlineBase;
 
   void arrived(Slot slot, const IoRequest& request, std::int64_t now_ns) override;
   Decision next(std::int64_t now_ns) override;
-  std::uint32_t waiting() const noexcept override {
-    return reads_.backlog.requests() + writes_.backlog.requests();
-  }
 
  private:
-  struct Side {
-    Backlog backlog;
-    std::int64_t expire_ns;
-    std::uint64_t position = 0;  // of what was sent last
+  bool has_next(Kind kind) const noexcept {
+    return backlogs_[kind].below(position_[kind]) < backlogs_[kind].size();
+  }
+  Decision send(Kind kind, Slot slot);
 
-    bool has_next() const noexcept { return backlog.below(position) < backlog.size(); }
-    bool overdue(std::int64_t now_ns) const noexcept {
-      return now_ns >= backlog.arrived_ns(backlog.oldest()) + expire_ns;
-    }
-  };
-
-  Side* turn();
-  Decision send(Side& side, Slot slot);
-
-  const std::uint32_t fifo_batch_;
-  const std::uint32_t writes_starved_;
-  Side reads_;
-  Side writes_;
-  Side* last_ = &reads_;
-  std::uint32_t batch_ = 0;
-  std::uint32_t starved_ = 0;
+  std::array<std::uint64_t, 2> position_{};  // of what was sent last
+  Kind last_ = kReads;
 };
 
 }  // namespace fairlead::disk

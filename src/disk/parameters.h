@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,8 +38,6 @@ class Parameters {
   base::Status set(std::string_view name, std::string_view text);
   // "read_expire=500ms,fifo_batch=16"
   base::Status set_all(std::string_view list);
-
-  std::span<const Parameter> all() const noexcept { return all_; }
 
  private:
   std::vector<Parameter> all_;

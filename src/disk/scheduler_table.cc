@@ -9,12 +9,9 @@
 #include "disk/anticipatory_scheduler.h"
 #include "disk/cats_scheduler.h"
 #include "disk/cfq_scheduler.h"
-#include "disk/cscan_scheduler.h"
 #include "disk/deadline_scheduler.h"
 #include "disk/mq_deadline_scheduler.h"
-#include "disk/noop_scheduler.h"
-#include "disk/satf_scheduler.h"
-#include "disk/t_scheduler.h"
+#include "disk/plain_schedulers.h"
 
 namespace fairlead::disk {
 namespace {

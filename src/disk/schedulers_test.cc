@@ -188,6 +188,20 @@ TEST(Deadline, WhoIsOverdueBeginsTheNextBatch) {
   EXPECT_THAT(order("deadline:fifo_batch=1"), testing::ElementsAre(800, 100, 900, 5000));
   EXPECT_THAT(order("deadline:fifo_batch=1,read_expire=1ms"),
               testing::ElementsAre(800, 100, 5000, 900));
+  EXPECT_THAT(order("mq-deadline:fifo_batch=1"), testing::ElementsAre(800, 900, 5000, 100));
+  EXPECT_THAT(order("mq-deadline:fifo_batch=1,read_expire=1ms"),
+              testing::ElementsAre(800, 100, 5000, 900));
+}
+
+TEST(Deadline, WhatIsNextMayBecomePartOfAnOlderOne) {
+  const auto scheduler = made("deadline");
+  Slot slot = 0;
+  for (const std::uint64_t sector : {0U, 916U, 900U}) {
+    scheduler->arrived(slot++, {.sector = sector, .sector_count = 8}, 0);
+  }
+  EXPECT_EQ(scheduler->next(0).transfer.sector, 0U);
+  scheduler->arrived(slot, {.sector = 908, .sector_count = 8}, 1);
+  EXPECT_THAT(scheduler->next(1).transfer.slots, testing::ElementsAre(2, 3, 1));
 }
 
 // A read that the scheduler sends at once; the time after it.

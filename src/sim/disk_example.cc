@@ -34,7 +34,7 @@ ExampleTable table(const char* name, const char* scheduler) {
   std::uint64_t head = kExampleHead;
   std::uint64_t time = 0;
   for (const std::uint64_t place : order_of(scheduler)) {
-    const std::uint64_t service = place > head ? place - head : head - place;
+    const std::uint64_t service = disk::sectors_apart(place, head);
     table.rows.push_back({place, service, time});
     table.mean_service += static_cast<double>(service);
     table.mean_wait += static_cast<double>(time);

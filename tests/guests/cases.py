@@ -29,6 +29,8 @@ Row = collections.namedtuple("Row", "figure value goal met by")  # met: None whe
 
 BALANCED_RELATIVE = 0.05
 BALANCED_POINTS = 0.015
+# Of one round in a short run, on whatever machine: of four guests one in the wrong place is 0.5.
+BALANCED_ROUGHLY = 0.15
 MONITOR, RECORDING = "the monitor's rounds", "the manager's recording"
 GUESTS = "the guests themselves"
 ENOUGH = 100 * MIB
@@ -87,8 +89,8 @@ def spread(values):
     return mean, (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
 
 
-def balanced(mean, deviation):
-    return deviation <= max(BALANCED_RELATIVE * mean, BALANCED_POINTS)
+def balanced(mean, deviation, relative=BALANCED_RELATIVE):
+    return deviation <= max(relative * mean, BALANCED_POINTS)
 
 
 class Case:
@@ -161,7 +163,9 @@ class CpuCase(Case):
 
     def __init__(self, rig, number, guests, interval, patience_s, slack=0):
         super().__init__(rig, number, interval)
-        self.slack = slack  # intervals and pins beyond the goals, where a run is short
+        # Intervals and pins beyond the goals, where a run is short; a single round's balance is
+        # then held to BALANCED_ROUGHLY, that of all rounds together as ever.
+        self.slack = slack
         self.guests = guests
         self.patience_s = patience_s  # to wait for others to leave the processors alone
         self.places, self.fewest = self.PLACES[guests][number]
@@ -224,16 +228,17 @@ class CpuCase(Case):
         result.add("replay of the recording", f"{len(looks)} plans, the same", "the same", True)
 
     @staticmethod
-    def are_balanced(usages, foreign):
+    def are_balanced(usages, foreign, relative=BALANCED_RELATIVE):
         """Of the processors, as the monitor has seen them.  Where other programs take what is
         left, each processor is full, and that is balance too."""
-        return balanced(*spread(usages)) or \
-            balanced(*spread([usage + other for usage, other in zip(usages, foreign)]))
+        full = [usage + other for usage, other in zip(usages, foreign)]
+        return balanced(*spread(usages), relative) or balanced(*spread(full), relative)
 
     def is_balanced(self, one):
         """A round."""
         return self.are_balanced([pcpu["usage"] for pcpu in one["pcpus"]],
-                                 [pcpu["foreign"] for pcpu in one["pcpus"]])
+                                 [pcpu["foreign"] for pcpu in one["pcpus"]],
+                                 BALANCED_ROUGHLY if self.slack else BALANCED_RELATIVE)
 
     def judge_arrival(self, result, loaded):
         """How soon there was balance: the first such round with no change of a pin after it, of
@@ -308,8 +313,11 @@ class CpuCase(Case):
                    "at most 5 % of the mean, or with others'",
                    self.are_balanced(usages, foreign))
         good = sum(1 for one in steady if self.is_balanced(one))
-        result.add("balanced rounds after the last change", f"{good} of {len(steady)}",
-                   "nine in ten, or all but one", good >= min(0.9 * len(steady), len(steady) - 1))
+        goal = "nine in ten, or all but one"
+        if self.slack:
+            goal += f", each within {100 * BALANCED_ROUGHLY:.0f} %"
+        result.add("balanced rounds after the last change", f"{good} of {len(steady)}", goal,
+                   good >= min(0.9 * len(steady), len(steady) - 1))
         self.judge_places(result, steady)
 
     def judge_places(self, result, steady):

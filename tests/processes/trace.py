@@ -164,6 +164,26 @@ class Trace(House):
                 self.assertIn("</svg>", file.read())
         self.stop()
 
+    def test_no_name_in_a_recording_is_a_command(self):
+        """gnuplot runs what stands in backquotes; a name may come from a guest."""
+        self.start()
+        self.record_client(1, 20)
+        with open(self.path("trace.flt"), "rb") as file:
+            records = list(iter(lambda: file.read(64), b""))
+        command = b"`touch ran`"
+        heads = {b"\x03\x00": 20, b"\x05\x00": 18}  # of a device and a source, before the name
+        with open(self.path("trace.flt"), "wb") as file:
+            file.write(records[0])
+            for record in records[1:]:
+                head = heads.get(record[:2], 64)
+                file.write(record[:head] + command.ljust(64, b"\0")[:64 - head])
+        self.assertIn(command.decode(), self.ok("fairlead-trace", "report", "trace.flt"))
+        self.ok("fairlead-trace", "report", "trace.flt", "--plot", "plots")
+        self.assertTrue(os.path.exists(self.path("plots/seeks.svg")))
+        self.assertEqual([name for name in ("ran", "plots/ran")
+                          if os.path.exists(self.path(name))], [])
+        self.stop()
+
     def test_wrong_words(self):
         for words in ([], ["record", "--duration", "x"], ["record", "--service", ""],
                       ["report", "a", "b"], ["rec"], ["record", "-f", "", "--service", "block"]):
