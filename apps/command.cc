@@ -56,12 +56,25 @@ int ended(const std::string& program, int code) {
   return code == kDone ? failed : code;
 }
 
+namespace {
+
+// A file of somebody else may ask for more memory than there is.
+int run_in_memory(const std::string& program, const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return fail(program, base::Error(base::ErrorKind::kLimit, "there is not enough memory for it"));
+  }
+}
+
+}  // namespace
+
 int run(const CommandLine& line, int argc, char** argv, const std::function<int()>& body) {
   base::hold_standard_streams();
   const std::string program = line.name();
   const Parsed parsed = line.parse(argc, argv, program + " " FAIRLEAD_VERSION);
   if (parsed.kind == Parsed::Kind::kWrong) return fail_usage(program, parsed.text);
-  if (parsed.kind == Parsed::Kind::kRun) return ended(program, body());
+  if (parsed.kind == Parsed::Kind::kRun) return ended(program, run_in_memory(program, body));
   std::fputs(parsed.text.c_str(), stdout);
   return ended(program, kDone);
 }

@@ -83,6 +83,8 @@ Option Option::check(const Check& check) const {
 
 Option Option::expected(int values) const { return Option(cli_option(option_)->expected(values)); }
 
+Option Option::one_each() const { return Option(cli_option(option_)->allow_extra_args(false)); }
+
 Option Option::excludes(Option other) const {
   return Option(cli_option(option_)->excludes(cli_option(other.option_)));
 }

@@ -49,6 +49,8 @@ class Option {
   Option required() const;
   Option check(const Check& check) const;  // of the text, before it is converted
   Option expected(int values) const;
+  // Of a list: one value behind each name, not all words up to the next dash; "--" among them.
+  Option one_each() const;
   Option excludes(Option other) const;
   Option configurable(bool may_stand_in_config) const;
 

@@ -279,25 +279,25 @@ base::Status console(const LabCommand& command) {
   return base::fail_errno(errno, "run virsh (apt-get install libvirt-clients)");
 }
 
-std::string said_json(const std::string& name, int status, const std::string& said) {
+// Without an exit where nobody knows it.
+std::string said_json(const std::string& name, const base::Result<int>& status,
+                      const std::string& said) {
   std::string out;
-  base::JsonWriter(out)
-      .begin_object()
-      .member("guest", name)
-      .member("exit", static_cast<std::uint64_t>(status))
-      .member("output", said)
-      .end_object();
+  base::JsonWriter json(out);
+  json.begin_object().member("guest", name);
+  if (status) json.member("exit", static_cast<std::uint64_t>(*status));
+  json.member("output", said).end_object();
   return out;
 }
 
-// A guest is not to steer a terminal.
-void show_said(std::string_view bytes) {
+// A guest is not to steer a terminal.  Whether anybody reads it.
+bool show_said(std::string_view bytes) {
   const bool terminal = base::is_terminal(1);
   for (const char c : bytes) {
     const bool control = static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t';
     std::fputc(terminal && (control || c == '\x7f') ? '?' : c, stdout);
   }
-  std::fflush(stdout);
+  return apps::flush_stdout();
 }
 
 // The exit status of the guest's command, as ssh has it.
@@ -312,12 +312,12 @@ base::Result<int> run_command(const LabCommand& command, int stop_fd) {
   const auto on_output = [&](std::string_view bytes) {
     if (command.output == "json") {
       said += bytes;
-    } else {
-      show_said(bytes);
+      return true;
     }
+    return show_said(bytes);
   };
-  FL_TRY(const int status,
-         agent.run(fmt::format("{}", fmt::join(command.words, " ")), on_output, stop_fd));
+  const auto status =
+      agent.run(fmt::format("{}", fmt::join(command.words, " ")), on_output, stop_fd);
   if (command.output == "json") {
     std::puts(said_json(guests.front().name, status, said).c_str());
   }

@@ -2,13 +2,16 @@
 //
 // fairlead reproduce: what a course document found, found again.
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 
 #include "apps/command.h"
 #include "apps/reproduce.h"
+#include "base/file.h"
 #include "base/quote.h"
 #include "base/standard_streams.h"
 #include "base/units.h"
@@ -49,6 +52,16 @@ namespace fairlead::apps {
 
 void say_not_drawn(const char* what) {
   std::fprintf(stderr, "%s: gnuplot is missing: no plots, %s are there\n", kReproduce, what);
+}
+
+base::Status make_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return base::fail_errno(error.value(), "make the folder " + base::quoted(folder));
+  const std::string trial = folder + "/trial";
+  FL_TRY_STATUS(base::write_file_atomic(trial, "room?\n"));
+  std::filesystem::remove(trial, error);
+  return {};
 }
 
 }  // namespace fairlead::apps

@@ -2,12 +2,6 @@
 //
 // fairlead trace: records block I/O of this host, its guests and its services, and says where the
 // time went.
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -20,8 +14,8 @@
 #include "apps/trace_live.h"
 #include "apps/trace_plot.h"
 #include "apps/trace_sources.h"
+#include "apps/traced_command.h"
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "daemon/end_watch.h"
@@ -65,48 +59,7 @@ int failed(const base::Error& error) { return apps::fail(kProgram, error); }
 
 // ---- record ----
 
-// What is run while it is recorded.
-class Workload {
- public:
-  static base::Result<Workload> start(const std::vector<std::string>& command) {
-    std::vector<char*> arguments;
-    arguments.reserve(command.size() + 1);
-    for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-    arguments.push_back(nullptr);
-    Workload workload;
-    const int failed =
-        ::posix_spawnp(&workload.child_, arguments[0], nullptr, nullptr, arguments.data(), environ);
-    if (failed != 0) return base::fail_errno(failed, "run " + command[0]);
-    return workload;
-  }
-
-  bool ended() {
-    if (child_ > 0 && ::waitpid(child_, &status_, WNOHANG) == child_) child_ = 0;
-    return child_ == 0;
-  }
-  // As a shell says it.
-  int code() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_); }
-
- private:
-  pid_t child_ = 0;
-  int status_ = 0;
-};
-
-base::Status record(const Options& options, const daemon::EndWatch& end) {
-  FL_TRY(auto sources, apps::open_sources(options.sources));
-  FL_TRY(auto recorder, trace::Recorder::create(options.to));
-  for (auto& source : sources) recorder.add(std::move(source));
-  std::optional<Workload> workload;
-  if (!options.command.empty()) {
-    FL_TRY(workload, Workload::start(options.command));
-  }
-  const std::int64_t limit_ns =
-      options.duration ? *base::parse_duration_ns(*options.duration) : base::kLongestNs;
-  const std::int64_t started_ns = base::monotonic_ns();
-  FL_TRY_STATUS(recorder.run([&] {
-    return end.asked() || base::monotonic_ns() - started_ns >= limit_ns ||
-           (workload && workload->ended());
-  }));
+void tell_recorded(const Options& options, const trace::Recorder& recorder) {
   if (options.json()) {
     std::string line;
     base::JsonWriter(line)
@@ -121,9 +74,29 @@ base::Status record(const Options& options, const daemon::EndWatch& end) {
                 static_cast<unsigned long long>(recorder.events()),
                 static_cast<unsigned long long>(recorder.lost()));
   }
-  if (workload && workload->ended() && workload->code() != 0) {
+}
+
+base::Status record(const Options& options, const daemon::EndWatch& end) {
+  FL_TRY(auto sources, apps::open_sources(options.sources));
+  FL_TRY(auto recorder, trace::Recorder::create(options.to));
+  for (auto& source : sources) recorder.add(std::move(source));
+  std::optional<apps::TracedCommand> command;
+  if (!options.command.empty()) {
+    FL_TRY(auto started, apps::TracedCommand::start(options.command));
+    command.emplace(std::move(started));
+  }
+  const std::int64_t limit_ns =
+      options.duration ? *base::parse_duration_ns(*options.duration) : base::kLongestNs;
+  const std::int64_t started_ns = base::monotonic_ns();
+  bool by_itself = false;
+  FL_TRY_STATUS(recorder.run([&] {
+    by_itself = command && command->ended();
+    return by_itself || end.asked() || base::monotonic_ns() - started_ns >= limit_ns;
+  }));
+  tell_recorded(options, recorder);
+  if (by_itself && !end.asked() && command->code() != 0) {
     return base::fail(ErrorKind::kIo, fmt::format("{} ended with {}; what it did is recorded",
-                                                  options.command[0], workload->code()));
+                                                  options.command[0], command->code()));
   }
   return {};
 }
@@ -176,21 +149,13 @@ int run_report(const Options& options) {
 
 // ---- export and import ----
 
-base::Status write_chrome_file(const trace::Trace& trace, const std::string& path) {
-  base::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!file) return base::fail_errno(errno, "create " + path);
-  auto written = trace::write_chrome_json(trace, file.get());
-  if (!written) return base::fail(std::move(written).error().at("write " + path));
-  return {};
-}
-
 int run_export(const Options& options) {
   const auto trace = trace::read_trace(options.from);
   if (!trace) return failed(trace.error());
   base::Status written;
   if (options.format == "blktrace") written = trace::write_blktrace(*trace, options.target);
   if (options.format == "ctf") written = trace::write_ctf(*trace, options.target);
-  if (options.format == "chrome") written = write_chrome_file(*trace, options.target);
+  if (options.format == "chrome") written = trace::write_chrome_file(*trace, options.target);
   return written ? apps::kDone : failed(written.error());
 }
 
@@ -209,7 +174,7 @@ int main(int argc, char** argv) {
   Options options;
   const auto record = app.add_subcommand("record",
                                          "record until the duration is over, COMMAND has ended, or "
-                                         "SIGINT");
+                                         "SIGINT; a command that still runs then is ended");
   apps::add_source_options(record, options.sources);
   record.add_option("-f,--file", options.to, "the recording")
       .check(apps::not_empty())
@@ -223,8 +188,10 @@ int main(int argc, char** argv) {
   const auto report = app.add_subcommand("report", "where the time went, what was merged, lost");
   report.add_option("file", options.from, "the recording").capture_default_str();
   report
-      .add_option("--pair", options.pairs, "which device stands behind which, by their names here")
-      .option_text("FRONT=BACK[+SECTORS] ...")
+      .add_option("--pair", options.pairs,
+                  "which device stands behind which, by their names here; again for another")
+      .option_text("FRONT=BACK[+SECTORS]")
+      .one_each()
       .check(apps::not_empty());
   report.add_option("--plot", options.plots, "draw stages and seeks into this folder")
       .option_text("FOLDER")

@@ -12,6 +12,8 @@
 #include <optional>
 #include <string>
 
+#include "base/result.h"
+
 namespace fairlead::apps {
 
 inline constexpr const char* kReproduce = "fairlead-reproduce";
@@ -27,6 +29,10 @@ struct ReproduceOptions {
 
 int reproduce_managers(const ReproduceOptions& options);
 int reproduce_relay(const ReproduceOptions& options);
+
+// The folder for figures, and whether something can be written there: known before it takes minutes
+// to have something.
+base::Status make_folder(const std::string& folder);
 
 // That there is no gnuplot here, but `what`.
 void say_not_drawn(const char* what);

@@ -55,10 +55,6 @@ base::Status write_samples(const std::filesystem::path& folder, const Result& re
 
 // Whether all was drawn.
 base::Result<bool> write_all(const std::filesystem::path& folder, const Results& results) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    return base::fail_errno(error.value(), "make the folder " + base::quoted(folder.string()));
   std::vector<std::string> names;
   for (const auto& result : results.cpu) {
     FL_TRY_STATUS(write_samples(folder, result));
@@ -151,6 +147,7 @@ int reproduce_managers(const ReproduceOptions& options) {
     return fail_usage(kReproduce, fmt::format("--case: no case {}; there are{}",
                                               base::quoted(*options.only), known_cases()));
   }
+  if (const auto made = make_folder(options.folder); !made) return fail(kReproduce, made.error());
   const auto drawn = write_all(options.folder, results);
   if (!drawn) return fail(kReproduce, drawn.error());
   if (!*drawn) say_not_drawn("the samples");

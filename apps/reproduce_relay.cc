@@ -5,7 +5,6 @@
 #include <iterator>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -163,12 +162,7 @@ int reproduce_relay(const ReproduceOptions& options) {
     return fail_usage(kReproduce, fmt::format("--case: no case {}; there are {}",
                                               base::quoted(*options.only), fmt::join(kCases, " ")));
   }
-  std::error_code error;
-  std::filesystem::create_directories(options.folder, error);
-  if (error) {
-    return fail(kReproduce, base::Error::from_errno(
-                                error.value(), "make the folder " + base::quoted(options.folder)));
-  }
+  if (const auto made = make_folder(options.folder); !made) return fail(kReproduce, made.error());
   const auto end = daemon::EndWatch::start(kReproduce, kUndoNs);
   if (!end) return fail(kReproduce, end.error());
   const auto done = RelayStudy(options, **end).run();

@@ -164,6 +164,7 @@ class StudyGuest {
     std::string said;
     const auto keep = [&](std::string_view bytes) {
       said += bytes.substr(0, kMostSaid - std::min(kMostSaid, said.size()));
+      return true;
     };
     FL_TRY(const int status, agent.run(command, keep, stop_fd_));
     if (asked(stop_fd_)) return base::fail(ErrorKind::kClosed, "it was not finished");

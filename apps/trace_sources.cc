@@ -37,16 +37,22 @@ base::Result<std::unique_ptr<trace::LiveSource>> open_service(const std::string&
 }  // namespace
 
 void add_source_options(Command verb, TraceSources& sources) {
-  verb.add_option("--service", sources.services, "a block service of this host, by its name")
-      .option_text("NAME ...")
+  verb.add_option("--service", sources.services,
+                  "a block service of this host, by its name; again for another")
+      .option_text("NAME")
+      .one_each()
       .check(not_empty());
-  verb.add_option("--host", sources.hosts, "a block device of this host: vda, loop0; as root")
-      .option_text("DEVICE ...")
+  verb.add_option("--host", sources.hosts,
+                  "a block device of this host: vda, loop0; again for another; as root")
+      .option_text("DEVICE")
+      .one_each()
       .check(not_empty());
 #ifdef FL_HAVE_GUEST
-  verb.add_option("--guest", sources.guests,
-                  "a guest of the lab, by its name: through its card, else its port")
-      .option_text("NAME ...")
+  verb.add_option(
+          "--guest", sources.guests,
+          "a guest of the lab, by its name: through its card, else its port; again for another")
+      .option_text("NAME")
+      .one_each()
       .check(not_empty());
 #endif
 }

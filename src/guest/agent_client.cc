@@ -53,19 +53,32 @@ base::Result<int> exit_of(std::string_view text) {
 AgentClient::AgentClient(base::Fd socket)
     : socket_(std::move(socket)), id_(std::random_device{}() & 0x3fffffff) {}
 
-base::Result<base::Fd> connect_to_port(const std::string& socket_path) {
+namespace {
+
+base::Result<base::Fd> connect_by(const std::string& socket_path, int flags) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path) {
     return base::fail(ErrorKind::kInvalid, "too long for a socket: " + socket_path);
   }
   std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
-  base::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  base::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
   if (!socket) return base::fail_errno(errno, "make a socket");
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     return base::fail_errno(errno, "connect to " + socket_path);
   }
   return socket;
+}
+
+}  // namespace
+
+base::Result<base::Fd> connect_to_port(const std::string& socket_path) {
+  return connect_by(socket_path, 0);
+}
+
+bool port_is_served(const std::string& socket_path) {
+  const auto socket = connect_by(socket_path, SOCK_NONBLOCK);
+  return socket || socket.error().system_errno() == EAGAIN;  // others wait in line
 }
 
 base::Result<AgentClient> AgentClient::connect(const std::string& socket_path) {
@@ -121,24 +134,27 @@ base::Result<int> AgentClient::run(std::string_view command, const OnOutput& on_
                                    int stop_fd) {
   FL_TRY(const std::uint32_t id, send(fmt::format("run {}", command)));
   std::int64_t end_ns = INT64_MAX;  // of its answers
+  bool wanted = true;
+  const auto kill = [&] {
+    end_ns = base::monotonic_ns() + kEndNs;
+    stop_fd = -1;
+    return send("end");
+  };
   std::array<char, kLineBytes> plain;
   while (true) {
     const auto answer = next_answer(id, end_ns, stop_fd);
     if (!answer && answer.error().kind() == ErrorKind::kClosed && stop_fd >= 0 &&
         readable(stop_fd)) {
-      FL_TRY_STATUS(send("end"));
-      end_ns = base::monotonic_ns() + kEndNs;
-      stop_fd = -1;
+      FL_TRY_STATUS(kill());
       continue;
     }
     if (!answer) return base::fail(answer.error());
-    if (answer->kind == Answer::Kind::kOutput) {
-      const auto length = unescape_output(answer->text, plain.data());
-      if (!length) return base::fail(ErrorKind::kCorrupt, "what the guest says makes no sense");
-      on_output({plain.data(), *length});
-      continue;
-    }
-    return exit_of(answer->text);
+    if (answer->kind != Answer::Kind::kOutput) return exit_of(answer->text);
+    const auto length = unescape_output(answer->text, plain.data());
+    if (!length) return base::fail(ErrorKind::kCorrupt, "what the guest says makes no sense");
+    if (!wanted || on_output({plain.data(), *length})) continue;
+    wanted = false;
+    if (end_ns == INT64_MAX) FL_TRY_STATUS(kill());
   }
 }
 

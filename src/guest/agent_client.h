@@ -22,6 +22,8 @@ namespace fairlead::guest {
 
 // The socket behind a guest's virtio-serial port.
 base::Result<base::Fd> connect_to_port(const std::string& socket_path);
+// Whether there is still a QEMU behind it, busy or not.  Does not wait.
+bool port_is_served(const std::string& socket_path);
 
 class AgentClient {
  public:
@@ -29,9 +31,9 @@ class AgentClient {
 
   // Sends "ID words" and returns what stands behind "ok".
   base::Result<std::string> ask(std::string_view words, std::int64_t timeout_ns, int stop_fd = -1);
-  // Runs a command by the guest's shell until it ends; its status.  Once stop_fd is readable the
-  // command is killed, and its status is that of a kill.
-  using OnOutput = std::function<void(std::string_view bytes)>;
+  // Runs a command by the guest's shell until it ends; its status.  Once stop_fd is readable, or
+  // nobody wants its output, the command is killed, and its status is that of a kill.
+  using OnOutput = std::function<bool(std::string_view bytes)>;  // false: no more
   base::Result<int> run(std::string_view command, const OnOutput& on_output, int stop_fd = -1);
   base::Result<Report> report(std::int64_t timeout_ns, int stop_fd = -1);
 

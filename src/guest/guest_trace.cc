@@ -122,8 +122,9 @@ base::Status start_by_card(GuestTrace::Parts& parts, const std::string& card,
   parts.memory.emplace(std::move(memory));
   FL_TRY_STATUS(ask(parts.socket, "trace start"));
   auto consumer = relay::Consumer::connect_in(parts.memory->data(), parts.memory->size());
+  const auto lives = [socket = parts.socket] { return port_is_served(socket); };
   auto channel = consumer ? trace::RelaySource::make(trace::SourceKind::kGuest, name,
-                                                     std::move(*consumer), false)
+                                                     std::move(*consumer), false, lives)
                           : base::fail(std::move(consumer).error());
   if (!channel) {
     (void)ask(parts.socket, "trace stop");

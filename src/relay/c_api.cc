@@ -118,6 +118,11 @@ int no_object() noexcept {
   });
 }
 
+int no_place() noexcept {
+  return guarded(
+      [] { return failed({ErrorKind::kInvalid, "there is no place for the answer: null"}); });
+}
+
 ChannelOptions options_of(const fl_relay_options* given) {
   ChannelOptions options;
   if (given == nullptr) return options;
@@ -248,12 +253,14 @@ int clock_is_unknown() {
 }  // namespace
 
 int fl_relay_open(const char* name, const fl_relay_options* options, fl_relay_producer** producer) {
+  if (producer == nullptr) return no_place();
   *producer = nullptr;
   return guarded([&] { return give(Producer::open(options_of(options)), name, producer); });
 }
 
 int fl_relay_open_in(void* memory, std::uint64_t bytes, const fl_relay_options* options,
                      fl_relay_producer** producer) {
+  if (producer == nullptr) return no_place();
   *producer = nullptr;
   if (memory == nullptr) return no_object();
   return guarded([&] {
@@ -324,12 +331,14 @@ std::uint64_t fl_relay_producer_wrong_calls(const fl_relay_producer* producer) {
 void fl_relay_producer_free(fl_relay_producer* producer) { delete producer; }
 
 int fl_relay_connect(const char* name, fl_relay_consumer** consumer) {
+  if (consumer == nullptr) return no_place();
   *consumer = nullptr;
   if (name == nullptr) return no_object();
   return guarded([&] { return give(connect(name), true, consumer); });
 }
 
 int fl_relay_connect_fd(int fd, std::uint64_t bytes, fl_relay_consumer** consumer) {
+  if (consumer == nullptr) return no_place();
   *consumer = nullptr;
   return guarded([&] {
     base::Fd own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -339,6 +348,7 @@ int fl_relay_connect_fd(int fd, std::uint64_t bytes, fl_relay_consumer** consume
 }
 
 int fl_relay_connect_in(void* memory, std::uint64_t bytes, fl_relay_consumer** consumer) {
+  if (consumer == nullptr) return no_place();
   *consumer = nullptr;
   if (memory == nullptr) return no_object();
   return guarded([&] {
@@ -349,6 +359,7 @@ int fl_relay_connect_in(void* memory, std::uint64_t bytes, fl_relay_consumer** c
 std::uint64_t fl_relay_refused_calls() { return relay::refused_calls(); }
 
 int fl_relay_read(fl_relay_consumer* consumer, fl_relay_record* record) {
+  if (record == nullptr) return no_place();
   *record = {};
   if (consumer == nullptr) return no_object();
   return guarded([&] {
@@ -363,6 +374,7 @@ int fl_relay_read(fl_relay_consumer* consumer, fl_relay_record* record) {
 }
 
 int fl_relay_read_many(fl_relay_consumer* consumer, std::size_t most, fl_relay_batch* batch) {
+  if (batch == nullptr) return no_place();
   *batch = {};
   if (consumer == nullptr) return no_object();
   return guarded([&] {
@@ -420,11 +432,13 @@ int fl_relay_measure_clock(fl_relay_consumer* consumer, std::uint32_t rounds, st
 
 int fl_relay_clock_of(const fl_relay_consumer* consumer, fl_relay_clock* clock) {
   if (consumer == nullptr) return no_object();
+  if (clock == nullptr) return no_place();
   return guarded([&] { return known_clock(*consumer, *clock) ? 0 : clock_is_unknown(); });
 }
 
 int fl_relay_time_of(const fl_relay_consumer* consumer, std::uint64_t stamp, fl_relay_time* time) {
   if (consumer == nullptr) return no_object();
+  if (time == nullptr) return no_place();
   return guarded([&] {
     fl_relay_clock clock{};
     if (!known_clock(*consumer, clock)) return clock_is_unknown();

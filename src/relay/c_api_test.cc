@@ -305,6 +305,9 @@ TEST_F(RelayCCardTest, CarriesRecords) {
   EXPECT_EQ(write("through a card"), FL_RELAY_WRITTEN);
   EXPECT_THAT(read_all(), ElementsAre("through a card"));
   EXPECT_EQ(fl_relay_has_room(producer_, 4096 - 128 - 16), 1);
+  for (const std::size_t most : {SIZE_MAX, SIZE_MAX - 15, std::size_t{4096}}) {
+    EXPECT_EQ(fl_relay_has_room(producer_, most), 0) << most;
+  }
   while (write(std::string(900, 'x')) == FL_RELAY_WRITTEN) continue;
   EXPECT_EQ(fl_relay_has_room(producer_, 900), 0);
   options_.sub_buffers = 3;
@@ -409,6 +412,13 @@ TEST_F(RelayCTest, NoChannelIsAnErrorInEachCallAndCounted) {
   EXPECT_EQ(fl_relay_connect("c", &consumer_), -ENOENT);
   ASSERT_EQ(producer_, nullptr);
   ASSERT_EQ(consumer_, nullptr);
+  EXPECT_EQ(fl_relay_open("c", nullptr, nullptr), -EINVAL);
+  EXPECT_EQ(fl_relay_open_in(this, 4096, nullptr, nullptr), -EINVAL);
+  EXPECT_EQ(fl_relay_connect("c", nullptr), -EINVAL);
+  EXPECT_EQ(fl_relay_connect_fd(-1, 0, nullptr), -EINVAL);
+  EXPECT_EQ(fl_relay_connect_in(this, 4096, nullptr), -EINVAL);
+  EXPECT_EQ(fl_relay_read(consumer_, nullptr), -EINVAL);
+  EXPECT_EQ(fl_relay_read_many(consumer_, 1, nullptr), -EINVAL);
   const std::uint64_t before = fl_relay_refused_calls();
   fl_relay_batch batch;
   fl_relay_clock clock;

@@ -70,6 +70,7 @@ class BasicStreamWriter {
   // Whether a write of so many bytes would find room now: for a thread that can wait, the stream's.
   // Touches shared memory only where the sub-buffer has no room left.
   bool has_room(std::size_t bytes) noexcept {
+    if (bytes - least_payload_ > payload_range_) return false;
     if (stride_of(shape_, bytes) <= end_ - next_) [[likely]]
       return true;
     return shape_.overwrite || free(shape_.begin_of(next_ + shape_.sub_buffer_bytes() - 1));

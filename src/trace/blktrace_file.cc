@@ -38,7 +38,10 @@ base::Result<std::vector<std::string>> blktrace_set(const std::string& prefix) {
     const char* digits = name.data() + stem.size();
     const char* last = name.data() + name.size();
     const auto [end, wrong] = std::from_chars(digits, last, number);
-    if (wrong == std::errc{} && end == last && *digits != '-') numbers.push_back(number);
+    // "01" is none of the set: there would be two files of one number.
+    if (wrong == std::errc{} && end == last && name == stem + std::to_string(number)) {
+      numbers.push_back(number);
+    }
   }
   if (error) return base::fail_errno(error.value(), "list " + folder.string());
   std::ranges::sort(numbers);
@@ -94,6 +97,9 @@ base::Result<Trace> read_blktrace(const std::string& prefix) {
     FL_TRY(std::string bytes, base::read_file(path, room));
     room -= bytes.size();
     files.push_back({path, std::move(bytes)});
+  }
+  if (room == kMostBlktraceBytes) {
+    return base::fail(base::ErrorKind::kCorrupt, paths.front() + " is empty: nothing was traced");
   }
   return parse_blktrace(files, fs::path(prefix).filename().string());
 }

@@ -441,6 +441,15 @@ TEST(ForeignBlktrace, WhatCannotBeReadIsSaidWithFileAndPlace) {
   note.action = kNotifyMessage;
   EXPECT_EQ(refusal(record_bytes(note, "fairlead loss records=x cause=full")),
             "f: at byte 0: the note 'loss' has no right 'first_ns'");
+  const auto said = [&](const std::string& text) { return refusal(record_bytes(note, text)); };
+  EXPECT_EQ(said("fairlead loss first_ns=0 last_ns=0 records=1 bytes=0 cause=cause9"),
+            "f: at byte 0: the note 'loss' has no right 'cause'");
+  EXPECT_EQ(said("fairlead source source=0 kind=9 bound_ns=0 clock_known=1 name=x pids_from=0"),
+            "f: at byte 0: the note 'source' has no right 'kind'");
+  EXPECT_EQ(said("fairlead source source=64 kind=1 bound_ns=0 clock_known=1 name=x pids_from=0"),
+            "f: at byte 0: the note 'source' has no right 'source'");
+  EXPECT_EQ(said("fairlead set version=1 wall_start_ns=0 cut=0 sources=65"),
+            "f: at byte 0: the note 'set' has no right 'sources'");
   const std::string ours = record_bytes(note,
                                         "fairlead file version=1 source=0 stream=2 zero_ns=0 "
                                         "pids_from=0 device=8,0 shown=8,0");
@@ -493,6 +502,24 @@ TEST_F(BlktraceFile, NothingToReadIsSaid) {
   const auto read = read_blktrace(prefix_);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().kind(), base::ErrorKind::kNotFound);
+}
+
+TEST_F(BlktraceFile, ANumberIsWrittenInOneWay) {
+  const Trace trace = Planter({4, false, true, "none"}).plant();
+  ASSERT_TRUE(write_blktrace(trace, prefix_));
+  const auto once = read_blktrace(prefix_);
+  std::filesystem::copy(path(0), prefix_ + ".blktrace.00");
+  const auto again = read_blktrace(prefix_);
+  ASSERT_TRUE(once && again);
+  EXPECT_EQ(again->events.size(), once->events.size());
+}
+
+TEST_F(BlktraceFile, ASetOfEmptyFilesIsNoTrace) {
+  std::ofstream(path(0));
+  std::ofstream(path(1));
+  const auto read = read_blktrace(prefix_);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), base::ErrorKind::kCorrupt);
 }
 
 TEST_F(BlktraceFile, AFileOfASetCanBeReadAlone) {

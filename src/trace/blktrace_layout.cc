@@ -136,8 +136,11 @@ void BlktraceLayout::place_losses() {
     const Loss& loss = trace_->losses[i];
     BlktracePart* best = nullptr;
     std::tuple<bool, bool, std::size_t> best_rank;
-    for (BlktracePart& part : parts_) {
-      if (part.source != loss.source || part.stream != loss.stream) continue;
+    const auto of_stream = [](const BlktracePart& part) {
+      return std::pair(part.source, part.stream);
+    };
+    for (BlktracePart& part :
+         std::ranges::equal_range(parts_, std::pair(loss.source, loss.stream), {}, of_stream)) {
       const auto after = std::ranges::partition_point(
           part.events, [&](std::size_t at) { return events[at].time_ns < loss.last_ns; });
       const bool ends = after == part.events.end();

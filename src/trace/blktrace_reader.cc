@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -18,10 +17,12 @@
 #include "trace/blktrace_note.h"
 #include "trace/block_text.h"
 #include "trace/time_order.h"
+#include "trace/trace_file.h"
 
 namespace fairlead::trace {
 namespace {
 
+constexpr std::uint16_t kMostSources = kMaxSources;
 constexpr std::int64_t kLatestNs = std::numeric_limits<std::int64_t>::max();
 
 std::uint64_t big_endian(std::string_view bytes, std::size_t at, std::size_t count) noexcept {
@@ -46,16 +47,11 @@ struct ReadRecord {
 };
 
 std::optional<abi::TraceLossCause> cause_of(const std::string& text) {
-  for (std::uint32_t i = 0; i <= std::uint32_t(abi::TraceLossCause::kKernel); ++i) {
+  for (std::uint32_t i = std::uint32_t(abi::TraceLossCause::kFull);
+       i <= std::uint32_t(abi::TraceLossCause::kKernel); ++i) {
     if (cause_text(abi::TraceLossCause(i)) == text) return abi::TraceLossCause(i);
   }
-  std::uint32_t number = 0;
-  constexpr std::string_view kOther = "cause";
-  if (!text.starts_with(kOther)) return {};
-  const char* last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data() + kOther.size(), last, number);
-  if (error != std::errc{} || end != last) return {};
-  return abi::TraceLossCause(number);
+  return {};
 }
 
 // The records of one file after the other.  Stops at a record that is cut off by the file's end.
@@ -203,7 +199,8 @@ class BlktraceReader {
     trace_.wall_start_ns = note.number<std::int64_t>("wall_start_ns");
     trace_.cut = trace_.cut || note.number<unsigned>("cut") != 0;
     const auto sources = note.number<std::uint16_t>("sources");
-    if (sources > trace_.sources.size()) trace_.sources.resize(sources);
+    if (sources > kMostSources) note.wrong("sources");
+    if (sources > trace_.sources.size()) trace_.sources.resize(std::min(sources, kMostSources));
   }
 
   void note_file(NoteReader& note, std::uint32_t cpu) {
@@ -221,7 +218,11 @@ class BlktraceReader {
 
   void note_source(NoteReader& note) {
     Source& source = source_of(note);
-    source.kind = SourceKind(note.number<std::uint8_t>("kind"));
+    const auto kind = note.number<std::uint8_t>("kind");
+    if (kind < std::uint8_t(SourceKind::kHost) || kind > std::uint8_t(SourceKind::kFile)) {
+      note.wrong("kind");
+    }
+    source.kind = SourceKind(kind);
     source.bound_ns = note.number<std::int64_t>("bound_ns");
     source.clock_known = note.number<unsigned>("clock_known") != 0;
     source.name = note.text("name");
@@ -250,7 +251,13 @@ class BlktraceReader {
     trace_.losses.push_back(loss);
   }
 
-  static std::uint16_t number_of(NoteReader& note) { return note.number<std::uint16_t>("source"); }
+  // What no recording can hold is wrong, and counts as the first.
+  static std::uint16_t number_of(NoteReader& note) {
+    const auto number = note.number<std::uint16_t>("source");
+    if (number < kMostSources) return number;
+    note.wrong("source");
+    return 0;
+  }
 
   Source& source_of(NoteReader& note) {
     const std::size_t number = number_of(note);

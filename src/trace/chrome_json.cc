@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/chrome_json.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <compare>
 #include <cstdint>
 #include <deque>
@@ -15,6 +19,7 @@
 
 #include <fmt/format.h>
 
+#include "base/fd.h"
 #include "base/json.h"
 #include "trace/block_text.h"
 #include "trace/output_file.h"
@@ -375,6 +380,22 @@ class ChromeWriter {
 base::Status write_chrome_json(const Trace& trace, int fd) {
   BufferedOutput out(fd);
   return ChromeWriter(trace, out).write();
+}
+
+base::Status write_chrome_file(const Trace& trace, const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    const base::Fd stream(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!stream) return base::fail_errno(errno, "open " + path);
+    auto written = write_chrome_json(trace, stream.get());
+    if (!written) return base::fail(std::move(written).error().at("write " + path));
+    return {};
+  }
+  FL_TRY(OutputFile file, OutputFile::create(path));
+  if (auto written = ChromeWriter(trace, file.out()).write(); !written) {
+    return base::fail(std::move(written).error().at("write " + path));
+  }
+  return file.close();
 }
 
 }  // namespace fairlead::trace

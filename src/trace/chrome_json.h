@@ -20,9 +20,11 @@
 // Times are in µs, as the format wants; a ns is its thousandth.
 //
 // Thread-safety: a pure function.  Ownership: the descriptor is the caller's.
-// Errors: of writing.
+// Errors: of writing; kExists if there is such a file already.
 // Source: "Trace Event Format", the Chromium project.
 #pragma once
+
+#include <string>
 
 #include "base/result.h"
 #include "trace/trace.h"
@@ -31,5 +33,8 @@ namespace fairlead::trace {
 
 // To a file, a pipe or a terminal, in pieces, beginning with what `fd` has written before.
 base::Status write_chrome_json(const Trace& trace, int fd);
+
+// To a new file, of which nothing is left after an error, or to a pipe or terminal of that name.
+base::Status write_chrome_file(const Trace& trace, const std::string& path);
 
 }  // namespace fairlead::trace

@@ -6,15 +6,18 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
+#include "trace/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -230,6 +233,25 @@ TEST(ChromeJson, NamesAreEscapedAndOfEveryone) {
 }
 
 TEST(ChromeJson, AnEmptyTraceIsWhole) { EXPECT_TRUE(chrome_json({})["traceEvents"].empty()); }
+
+TEST(ChromeJson, AFileIsNewAndWholeOrNotThere) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / fmt::format("fl-chrome-{}", ::getpid())).string();
+  const Trace trace = Planter({.requests = 300, .guest = true, .ids = true}).plant();
+  {
+    const FullDisk full(8192);
+    EXPECT_FALSE(write_chrome_file(trace, path));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(write_chrome_file(trace, path));
+  const auto size = std::filesystem::file_size(path);
+  const auto again = write_chrome_file({}, path);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind(), base::ErrorKind::kExists);
+  EXPECT_EQ(std::filesystem::file_size(path), size);
+  std::filesystem::remove(path);
+  EXPECT_TRUE(write_chrome_file(trace, "/dev/null"));
+}
 
 TEST(ChromeJson, WhatCannotBeWrittenIsAnError) {
   const base::Fd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));

@@ -141,6 +141,9 @@ base::Result<KernelSource> KernelSource::open(const KernelOptions& options) {
     return base::fail(
         base::Error(header.error()).advise("mount -t tracefs none " + options.tracefs));
   }
+  if (!header && header.error().kind() == ErrorKind::kDenied) {
+    return base::fail(base::Error(header.error()).advise("tracing the kernel needs root"));
+  }
   if (!header) return base::fail(header.error());
   FL_TRY(const PageShape shape, parse_page_shape(*header));
   FL_TRY(TraceInstance instance, TraceInstance::create(options.tracefs));

@@ -39,6 +39,7 @@ void Recorder::add(std::unique_ptr<LiveSource> source) {
 base::Status Recorder::poll_until(const std::function<bool()>& stop) {
   std::vector<bool> over(sources_.size());
   std::size_t left = sources_.size();
+  FL_TRY_STATUS(file_.flush());  // from here on there is a new recording
   std::int64_t flushed_ns = base::monotonic_ns();
   while (left > 0 && !stop()) {
     for (std::size_t i = 0; i < sources_.size(); ++i) {

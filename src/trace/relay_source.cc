@@ -26,22 +26,23 @@ T read_as(const std::byte* from) {
 }  // namespace
 
 RelaySource::RelaySource(SourceKind kind, std::string name, relay::Consumer consumer,
-                         bool same_clock)
+                         bool same_clock, Lives lives)
     : kind_(kind),
       name_(std::move(name)),
       consumer_(std::move(consumer)),
       same_clock_(same_clock),
+      lives_(std::move(lives)),
       last_stamps_(consumer_.shape().streams) {}
 
 base::Result<std::unique_ptr<RelaySource>> RelaySource::make(SourceKind kind, std::string name,
                                                              relay::Consumer consumer,
-                                                             bool same_clock) {
+                                                             bool same_clock, Lives lives) {
   if (consumer.shape().item_bytes != 0) {
     return base::fail(base::ErrorKind::kInvalid,
                       "the relay channel of " + name + " holds bare items, no events");
   }
   return std::unique_ptr<RelaySource>(
-      new RelaySource(kind, std::move(name), std::move(consumer), same_clock));
+      new RelaySource(kind, std::move(name), std::move(consumer), same_clock, std::move(lives)));
 }
 
 void RelaySource::introduce(TraceFileWriter& file) {
@@ -76,7 +77,23 @@ base::Result<bool> RelaySource::poll(TraceFileWriter& file) {
   measure_clock(file);
   const bool over = consumer_.ended();
   FL_TRY(const bool all, read_all(file, kMostPieces));
-  return !(over && all);
+  if (over) return !all;
+  if (!has_died()) return true;
+  FL_TRY_STATUS(read_all(file, kMostPieces));
+  write_broken(file, number_, 0, last_stamps_[0]);
+  return false;
+}
+
+bool RelaySource::has_died() {
+  if (!lives_) return false;
+  const std::int64_t now_ns = base::monotonic_ns();
+  if (const std::uint64_t beat = consumer_.heartbeat(); beat != heartbeat_) {
+    heartbeat_ = beat;
+    ask_ns_ = now_ns + base::kNanosPerSecond;
+  }
+  if (now_ns < ask_ns_) return false;
+  ask_ns_ = now_ns + base::kNanosPerSecond;
+  return !lives_();
 }
 
 // Whether nothing is left; at most so many pieces.

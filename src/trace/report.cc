@@ -155,7 +155,9 @@ std::string processes_text(const Trace& trace, const Report& report) {
 
 std::string losses_text(const Trace& trace) {
   std::map<abi::TraceLossCause, std::uint64_t> causes;
-  for (const Loss& loss : trace.losses) causes[loss.cause] += loss.records;
+  for (const Loss& loss : trace.losses) {
+    causes[loss.cause] = with_lost(causes[loss.cause], loss.records);
+  }
   std::string why;
   for (const auto& [cause, records] : causes) {
     why += fmt::format("{}{} {}", why.empty() ? ": " : ", ", records, explain(cause));

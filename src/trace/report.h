@@ -25,7 +25,7 @@ namespace fairlead::trace {
 // the sum is exact.
 struct StageFigures {
   base::Histogram ns;
-  std::int64_t sum_ns = 0;
+  __extension__ __int128 sum_ns = 0;  // times of a damaged clock are centuries
   std::uint64_t below_zero = 0;
 
   void add(std::int64_t value) noexcept;

@@ -2,10 +2,12 @@
 #include "trace/stages.h"
 
 #include <algorithm>
+#include <compare>
 #include <cstdlib>
 #include <map>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 namespace fairlead::trace {
 namespace {
@@ -13,7 +15,8 @@ namespace {
 constexpr std::size_t kSample = 1000;  // requests that are enough to know a device by
 
 // Finds the back's bios for a request of the front's.  Of bios, because the back may have merged
-// what belongs to several.
+// what belongs to several.  Of those of one sector, which may be all, only such as were queued in
+// the request's time are looked at.
 class BackIndex {
  public:
   BackIndex(const DeviceRequests& back, const Pairing& pairing) : back_(back), pairing_(pairing) {
@@ -22,40 +25,63 @@ class BackIndex {
       if (request.id != 0) {
         by_id_.emplace(std::pair(request.queue, request.id), i);
       } else {
-        by_sector_.emplace(back.bios[i].sector, i);
+        by_sector_.push_back({request.writes, back.bios[i].sector, back.bios[i].queue_ns, i});
       }
     }
+    std::ranges::sort(by_sector_);
   }
 
-  // visit(index of a bio) for each that may belong to the front's request.
+  // visit(index of a bio) for each that may belong to the front's request, until it says false.
   template <typename Visit>
   void each(const Request& front, std::int64_t bound_ns, Visit visit) const {
-    const auto take = [&](std::uint32_t index) {
-      const Bio& bio = back_.bios[index];
-      const Request& back = back_.requests[bio.request];
-      if (back.writes == front.writes && bio.queue_ns >= front.issue_ns - bound_ns &&
-          back.complete_ns <= front.complete_ns + bound_ns) {
-        visit(index);
-      }
-    };
-    if (front.id != 0) {
-      const auto [from, to] = by_id_.equal_range({front.queue, front.id});
-      for (auto at = from; at != to; ++at) take(at->second);
-      return;
-    }
-    const auto begin = static_cast<std::uint64_t>(static_cast<std::int64_t>(front.sector) +
-                                                  pairing_.sector_offset);
-    for (auto at = by_sector_.lower_bound(begin);
-         at != by_sector_.end() && at->first < begin + front.sectors; ++at) {
-      take(at->second);
+    const Span time{front.issue_ns - bound_ns, front.complete_ns + bound_ns};
+    if (front.id == 0) return each_of_sectors(front, time, visit);
+    const auto found = by_id_.find({front.queue, front.id});
+    if (found != by_id_.end() && request_of(found->second).writes == front.writes &&
+        in_time(found->second, time)) {
+      visit(found->second);
     }
   }
 
  private:
+  struct Place {
+    bool writes;
+    std::uint64_t sector;
+    std::int64_t queue_ns;
+    std::uint32_t bio;
+    auto operator<=>(const Place&) const = default;
+  };
+
+  template <typename Visit>
+  void each_of_sectors(const Request& front, const Span& time, Visit visit) const {
+    const auto begin = static_cast<std::uint64_t>(static_cast<std::int64_t>(front.sector) +
+                                                  pairing_.sector_offset);
+    for (std::uint64_t sector = begin; sector < begin + front.sectors; ++sector) {
+      auto at = std::ranges::lower_bound(by_sector_, Place{front.writes, sector, time.from_ns, 0});
+      if (at == by_sector_.end() || at->writes != front.writes) return;
+      if (at->sector != sector) {
+        sector = at->sector - 1;  // the next one that has any may be far
+        continue;
+      }
+      for (; at != by_sector_.end() && at->writes == front.writes && at->sector == sector &&
+             at->queue_ns <= time.to_ns;
+           ++at) {
+        if (in_time(at->bio, time) && !visit(at->bio)) return;
+      }
+    }
+  }
+
+  const Request& request_of(std::uint32_t bio) const {
+    return back_.requests[back_.bios[bio].request];
+  }
+  bool in_time(std::uint32_t bio, const Span& time) const {
+    return back_.bios[bio].queue_ns >= time.from_ns && request_of(bio).complete_ns <= time.to_ns;
+  }
+
   const DeviceRequests& back_;
   const Pairing& pairing_;
   std::map<std::pair<std::uint16_t, std::uint64_t>, std::uint32_t> by_id_;
-  std::multimap<std::uint64_t, std::uint32_t> by_sector_;
+  std::vector<Place> by_sector_;  // sorted
 };
 
 // How many of the front's requests each of the back's bios may belong to: several, where the same
@@ -64,7 +90,7 @@ class Claims {
  public:
   Claims(const DeviceRequests& front, const BackIndex& index, std::int64_t bound_ns) {
     for (const Request& request : front.requests) {
-      index.each(request, bound_ns, [&](std::uint32_t bio) { ++claims_[bio]; });
+      index.each(request, bound_ns, [&](std::uint32_t bio) { return ++claims_[bio] > 0; });
     }
   }
 
@@ -104,6 +130,7 @@ class Stager {
     index_.each(front_.requests[front], out_.bound_ns, [&](std::uint32_t bio) {
       sole &= claims.sole(bio);
       if (!last || request_of(bio).complete_ns > request_of(*last).complete_ns) last = bio;
+      return true;
     });
     if (!last || front_.requests[front].issue_ns == kNever) {
       ++out_.unmatched;
@@ -159,7 +186,10 @@ std::size_t shared(const DeviceRequests& front, const DeviceRequests& back) {
   std::size_t found = 0;
   for (std::size_t i = 0; i < std::min(front.requests.size(), kSample); ++i) {
     bool any = false;
-    index.each(front.requests[i], kLatest / 2, [&](std::uint32_t) { any = true; });
+    index.each(front.requests[i], kLatest / 2, [&](std::uint32_t) {
+      any = true;
+      return false;
+    });
     found += any ? 1 : 0;
   }
   return found;

@@ -78,6 +78,16 @@ TEST_F(StagesTest, WhatTheBackMergedIsFoundForEach) {
   EXPECT_EQ(staged.ambiguous, 0U);
 }
 
+// Looking at all reads of the sector for each of them would take hours.
+TEST_F(StagesTest, ASectorMayBeReadAgainAndAgain) {
+  constexpr int kReads = 300'000;
+  for (int i = 0; i < kReads; ++i) plant(1000LL * i, 8);
+  const Staged staged = run();
+  EXPECT_EQ(staged.chains.size(), static_cast<std::size_t>(kReads));
+  EXPECT_EQ(staged.unmatched + staged.ambiguous + staged.violations, 0U);
+  EXPECT_EQ(natural_pairings(planted_.trace(), find_requests(planted_.trace())).size(), 1U);
+}
+
 TEST_F(StagesTest, TheSameSectorsTwiceInFlightAreAmbiguous) {
   front().read(0, 8).at(0).queue().at(10).issue();
   front().read(0, 8).at(1).queue().at(11).issue();

@@ -76,6 +76,11 @@ struct ProcessName {
   std::string name;
 };
 
+// The sum of losses: a guest may say that it has lost any number, so it stops at the greatest.
+constexpr std::uint64_t with_lost(std::uint64_t sum, std::uint64_t records) noexcept {
+  return sum > UINT64_MAX - records ? UINT64_MAX : sum + records;
+}
+
 struct Trace {
   std::int64_t wall_start_ns = 0;  // CLOCK_REALTIME at time 0
   std::vector<Source> sources;
@@ -87,7 +92,7 @@ struct Trace {
 
   std::uint64_t lost() const noexcept {
     std::uint64_t sum = 0;
-    for (const Loss& loss : losses) sum += loss.records;
+    for (const Loss& loss : losses) sum = with_lost(sum, loss.records);
     return sum;
   }
 };

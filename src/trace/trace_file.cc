@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/trace_file.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "trace/trace_file_format.h"
 
 namespace fairlead::trace {
 
 base::Result<TraceFileWriter> TraceFileWriter::create(const std::string& path,
                                                       const Beginning& beginning) {
-  base::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!file) return base::fail_errno(errno, "create " + path);
-  TraceFileWriter writer(path, std::move(file));
+  FL_TRY(RecordingFile file, RecordingFile::open(path));
+  TraceFileWriter writer(std::move(file));
   const FileHeader header{.magic = kTraceFileMagic,
                           .version = kTraceFileVersion,
                           .record_bytes = kTraceRecordBytes,
@@ -28,7 +23,6 @@ base::Result<TraceFileWriter> TraceFileWriter::create(const std::string& path,
                           .reserved = {}};
   writer.pending_.resize(sizeof header);
   std::memcpy(writer.pending_.data(), &header, sizeof header);
-  FL_TRY_STATUS(writer.flush());
   return writer;
 }
 
@@ -58,7 +52,7 @@ void TraceFileWriter::event(std::uint16_t source, std::uint16_t stream, std::uin
 
 void TraceFileWriter::loss(std::uint16_t source, std::uint16_t stream, const abi::TraceLoss& loss) {
   put(std::uint16_t(RecordKind::kLoss), source, stream, loss.last_stamp, loss);
-  lost_ += loss.records;
+  lost_ = with_lost(lost_, loss.records);
 }
 
 void TraceFileWriter::name(std::uint16_t source, const abi::TraceName& name) {
@@ -76,8 +70,7 @@ void TraceFileWriter::clock(std::uint16_t source, const ClockRecord& clock) {
 
 base::Status TraceFileWriter::flush() {
   if (failed_ && !pending_.empty()) {
-    failed_ = base::write_all(file_.get(), {pending_.data(), pending_.size()});
-    if (!failed_) failed_ = base::fail(std::move(failed_).error().at("write " + path_));
+    failed_ = file_.write({pending_.data(), pending_.size()});
   }
   pending_.clear();
   return failed_;
@@ -121,7 +114,9 @@ class Writer {
           loss.source, loss.stream,
           {loss.records, loss.bytes, stamp(loss.first_ns), stamp(loss.last_ns), loss.cause, {}});
     }
-    return trace_.cut ? file_.flush() : file_.end();
+    base::Status written = trace_.cut ? file_.flush() : file_.end();
+    if (!written) file_.discard();
+    return written;
   }
 
   static constexpr std::uint64_t kBeginning = std::uint64_t{1} << 62;

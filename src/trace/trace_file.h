@@ -14,9 +14,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "fairlead/abi/trace.h"
+#include "trace/recording_file.h"
 #include "trace/trace.h"
 
 namespace fairlead::trace {
@@ -39,7 +39,7 @@ class TraceFileWriter {
     std::uint64_t hz = 0;
   };
 
-  // Replaces what stands at `path`.
+  // Replaces what stands at `path`, if that is a recording (RecordingFile), at the first flush.
   static base::Result<TraceFileWriter> create(const std::string& path, const Beginning& beginning);
 
   // `own_clock`: not ours; its events have no time before a clock record.  At most kMaxSources.
@@ -56,16 +56,15 @@ class TraceFileWriter {
 
   base::Status flush();
   base::Status end();
+  void discard() noexcept { file_.discard(); }  // removes the file
 
  private:
-  TraceFileWriter(std::string path, base::Fd file)
-      : path_(std::move(path)), file_(std::move(file)) {}
+  explicit TraceFileWriter(RecordingFile file) : file_(std::move(file)) {}
   template <typename Payload>
   void put(std::uint16_t kind, std::uint16_t source, std::uint16_t stream, std::uint64_t stamp,
            const Payload& payload);
 
-  std::string path_;
-  base::Fd file_;
+  RecordingFile file_;
   std::vector<char> pending_;
   base::Status failed_;
   std::uint16_t sources_ = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,8 +41,14 @@ std::string text_of(const char (&text)[kSize]) {
 class Records {
  public:
   static base::Result<Records> open(const std::string& path) {
-    base::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    base::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file) return base::fail_errno(errno, "open " + path);
+    struct stat status{};
+    if (::fstat(file.get(), &status) != 0) return base::fail_errno(errno, "look at " + path);
+    if (!S_ISREG(status.st_mode)) {
+      return base::fail(base::Error(ErrorKind::kInvalid, path + " is no regular file")
+                            .advise("a recording is read from many places; name a file"));
+    }
     Records records(path, std::move(file));
     FL_TRY_STATUS(records.read_header());
     return records;

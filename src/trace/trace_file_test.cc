@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/trace_file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -13,6 +14,7 @@
 
 #include "base/file.h"
 #include "trace/testing_difference.h"
+#include "trace/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -213,8 +215,59 @@ TEST_F(TraceFileTest, ATraceThatIsWrittenComesBackEqual) {
 }
 
 TEST_F(TraceFileTest, AFullDiskIsTold) {
-  const auto file = TraceFileWriter::create("/dev/full", {.wall_ns = 0, .stamp = 1, .hz = 1});
-  EXPECT_FALSE(file);
+  auto file = TraceFileWriter::create("/dev/full", {.wall_ns = 0, .stamp = 1, .hz = 1});
+  ASSERT_TRUE(file);
+  EXPECT_FALSE(file->flush());
+  const Trace trace = Planter({.requests = 400, .guest = true, .ids = true}).plant();
+  const FullDisk full(8192);
+  EXPECT_FALSE(write_trace(trace, path_));
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(TraceFileTest, WhatStoodThereStaysUntilThereIsSomethingNew) {
+  writer();
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  ASSERT_TRUE(writer().end());
+  const std::string old = bytes();
+  writer();
+  EXPECT_EQ(bytes(), old);
+}
+
+TEST_F(TraceFileTest, HasOneWriter) {
+  TraceFileWriter first = writer();
+  ASSERT_TRUE(first.flush());
+  const auto second = TraceFileWriter::create(path_, {.wall_ns = 0, .stamp = 1, .hz = 1});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind(), ErrorKind::kBusy);
+  ASSERT_TRUE(first.end());
+  EXPECT_FALSE(read().cut);
+}
+
+TEST_F(TraceFileTest, ReplacesNothingButARecording) {
+  const auto kind = [&] {
+    const auto file = TraceFileWriter::create(path_, {.wall_ns = 0, .stamp = 1, .hz = 1});
+    return file ? ErrorKind::kIo : file.error().kind();
+  };
+  put("of somebody");
+  EXPECT_EQ(kind(), ErrorKind::kExists);
+  EXPECT_EQ(bytes(), "of somebody");
+  put("short");
+  EXPECT_EQ(kind(), ErrorKind::kExists);
+  std::filesystem::remove(path_);
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(kind(), ErrorKind::kInvalid);
+  EXPECT_EQ(refused(), ErrorKind::kInvalid);  // nor does a reader wait for one
+}
+
+TEST_F(TraceFileTest, MoreThanAllLossesAreAllThatThereCanBe) {
+  TraceFileWriter file = writer();
+  const auto guest = file.add_source(SourceKind::kGuest, "aos_1", false);
+  for (int i = 0; i < 3; ++i) {
+    file.loss(guest, 0, {UINT64_MAX - 1, 0, 1100, 1200, abi::TraceLossCause::kFull, {}});
+  }
+  EXPECT_EQ(file.lost(), UINT64_MAX);
+  ASSERT_TRUE(file.end());
+  EXPECT_EQ(read().lost(), UINT64_MAX);
 }
 
 TEST_F(TraceFileTest, StampsBeyondAllTimesSaturate) {

@@ -208,6 +208,30 @@ class Lab(RigTest):
             until("it has ended",
                   lambda: self.in_guest("! pgrep sleep", check=False).returncode == 0)
 
+    def test_a_command_that_never_stops_talking(self):
+        self.up("--vms", "1")
+        words = ["run", "--uri", self.rig.uri, "aos_1", "--", "yes"]
+        for form in ("text", "json"):
+            with self.subTest(form=form):
+                host = Background(self.rig, "yes", "fairlead-lab", *words[:1], "-o", form,
+                                  *words[1:])
+                self.addCleanup(host.kill)
+                time.sleep(1)
+                host.signal(signal.SIGINT)
+                self.assertEqual(host.wait(10), 137, host.errors())
+                self.assertIn("y", host.text())
+                if form == "json":
+                    self.assertEqual(json.loads(host.text())["exit"], 137)
+        with self.subTest("nobody reads it any more"):
+            host = subprocess.Popen([PROGRAMS / "fairlead-lab", *words], stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, env=self.rig.env)
+            self.addCleanup(host.kill)
+            self.assertEqual(host.stdout.readline(), b"y\n")
+            host.stdout.close()
+            self.assertNotEqual(host.wait(10), 0)
+            host.stderr.close()
+        until("it has ended", lambda: self.in_guest("! pgrep yes", check=False).returncode == 0)
+
     def test_a_load_that_outgrows_its_guest_is_killed_and_the_agent_lives(self):
         self.up("--vms", "1")
         self.lab("load", "all", "mem:rate=400M")

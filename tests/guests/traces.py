@@ -450,16 +450,20 @@ class Ports(TraceCase):
         self.check_blocks(records, requests, MIB)
 
     def test_a_guest_that_ends_ends_its_part_of_the_trace(self):
-        guest = self.up("--disk")
-        recorder = self.record_guest(guest)
-        self.read_disk(guest, MIB)
-        self.rig.virsh("destroy", guest["name"])
-        self.assertEqual(recorder.wait(), 1)
-        self.assertEqual(recorder.errors().count("\n"), 1)
-        report = json.loads(run("fairlead-trace", "report", self.recording(), "-o",
-                                "json").stdout)
-        self.assertEqual(report["lost"], 1)
-        self.assertFalse(report["cut"])
+        for card in ([], ["--relay", "4M"]):
+            with self.subTest(card=card):
+                guest = self.up("--disk", *card)
+                recorder = self.record_guest(guest)
+                self.read_disk(guest, MIB)
+                self.rig.virsh("destroy", guest["name"])
+                self.assertEqual(recorder.wait(), 1)
+                self.assertEqual(recorder.errors().count("\n"), 1)
+                report = json.loads(run("fairlead-trace", "report", self.recording(), "-o",
+                                        "json").stdout)
+                self.assertEqual(report["lost"], 1)
+                self.assertGreater(report["events"], 0)
+                self.assertFalse(report["cut"])
+                self.rig.lab("down")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`fairlead trace` on a block service: record, report, and everything that can go wrong."""
+import fcntl
 import json
 import os
+import resource
 import signal
 import unittest
 
@@ -200,6 +202,104 @@ class Trace(House):
         failed = self.trace("record", "--service", "block", "--", "false")
         self.assertEqual(failed.returncode, 1)
         self.assertIn("false ended with 1", failed.stderr)
+        self.stop()
+
+    def test_a_commands_options_are_its_own(self):
+        self.start()
+        out = self.ok("fairlead-trace", "record", "--service", "block", "--", "printf", "%s,",
+                      "--duration", "-f", "--")
+        self.assertTrue(out.startswith("--duration,-f,--,trace.flt:"), out)
+        self.stop()
+
+    def test_a_command_gets_its_signals_as_they_were(self):
+        self.start()
+        said = self.ok("fairlead-trace", "record", "--service", "block", "--", "grep", "-E",
+                       "^Sig(Blk|Ign):", "/proc/self/status")
+        for line in said.splitlines()[:2]:
+            self.assertEqual(int(line.split()[1], 16) & (1 << signal.SIGPIPE - 1), 0, line)
+        self.assertEqual(int(said.split()[1], 16), 0, said)
+        self.stop()
+
+    def test_a_command_ends_with_its_recording(self):
+        """However that ends, and whatever the command thinks of signals."""
+        self.start()
+        for number, words in ((None, ["--duration", "0.3s"]), (signal.SIGINT, []),
+                              (signal.SIGTERM, [])):
+            for trap in ("", "trap '' TERM INT; "):
+                with self.subTest(number=number, trap=trap):
+                    recorder = self.spawn("fairlead-trace", "record", "--service", "block", *words,
+                                          "--", "sh", "-c",
+                                          trap + "echo $$ >pid; while :; do sleep 0.1; done")
+                    eventually(lambda: os.path.exists(self.path("pid")) and
+                               os.path.getsize(self.path("pid")) > 0)
+                    if number:
+                        recorder.send_signal(number)
+                    out, err = recorder.communicate(timeout=20)
+                    self.assertEqual((recorder.returncode, err), (0, ""), out)
+                    with open(self.path("pid"), encoding="ascii") as file:
+                        self.assertFalse(os.path.exists("/proc/" + file.read().strip()))
+                    os.unlink(self.path("pid"))
+                    self.assertFalse(self.report()["cut"])
+        self.stop()
+
+    def test_two_recorders_do_not_share_a_file(self):
+        """The lock on it is flock's."""
+        self.start()
+        first = self.recording()
+        with open(self.path("trace.flt"), "rb") as file:
+            with self.assertRaises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            first.terminate()
+            self.assertEqual(first.wait(20), 0)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            second = self.trace("record", "--service", "block", "--duration", "1s")
+            self.one_line_error(second, 1)
+            self.assertIn("trace.flt", second.stderr)
+        self.assertFalse(self.report()["cut"])
+        self.record_client(1, 10)
+        self.stop()
+
+    def test_what_was_recorded_before_stays_until_there_is_something_new(self):
+        self.start()
+        self.record_client(1, 10)
+        with open(self.path("trace.flt"), "rb") as file:
+            old = file.read()
+        for words in (["record", "--service", "block", "--", "no-such-program"],
+                      ["export", "--format", "chrome", "--to", "trace.flt"],
+                      ["import", "trace.flt"]):
+            with self.subTest(words=words):
+                self.one_line_error(self.trace(*words), 1)
+                with open(self.path("trace.flt"), "rb") as file:
+                    self.assertEqual(file.read(), old)
+        self.ok("fairlead-trace", "export", "--format", "blktrace", "--to", "set")
+        size = os.path.getsize(self.path("set.blktrace.0"))
+        self.one_line_error(self.trace("import", "set", "-f", "set.blktrace.0"), 1)
+        self.assertEqual(os.path.getsize(self.path("set.blktrace.0")), size)
+        os.unlink(self.path("trace.flt"))
+        self.one_line_error(self.trace("record", "--service", "block", "--", "no-such-program"), 1)
+        self.assertFalse(os.path.exists(self.path("trace.flt")))
+        self.stop()
+
+    def test_what_is_no_file_keeps_nobody_waiting(self):
+        os.mkfifo(self.path("fifo"))
+        self.start()
+        self.one_line_error(self.trace("report", "fifo"), 1)
+        self.one_line_error(self.trace("record", "--service", "block", "-f", "fifo"), 1)
+        self.stop()
+
+    def test_a_file_that_needs_more_memory_than_there_is(self):
+        self.start()
+        self.record_client(1, 10)
+        with open(self.path("trace.flt"), "rb") as file:
+            records = list(iter(lambda: file.read(64), b""))
+        event = next(record for record in records if record[:2] == b"\x01\0")
+        with open(self.path("huge.flt"), "wb") as file:
+            file.write(b"".join(records[:4]) + event * 2_000_000)
+        limit = 200 << 20
+        result = self.trace("report", "huge.flt", preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_AS, (limit, limit)))
+        self.one_line_error(result, 1)
+        self.assertIn("memory", result.stderr)
         self.stop()
 
     def test_a_full_disk_is_told(self):

@@ -35,6 +35,7 @@ using namespace fairlead::guest;
 
 constexpr std::int64_t kPortPatienceNs = 5'000'000'000;
 constexpr std::uint64_t kYoungMs = 300;
+constexpr int kLinesAtOnce = 16;  // of a command that says much: the port and signals wait
 constexpr std::size_t kCommandLineBytes = 4096;
 
 class Agent {
@@ -68,6 +69,7 @@ class Agent {
   char waiting_[4 * kLineBytes] = {};  // answers that could not be sent yet
   std::size_t waiting_bytes_ = 0;
   int port_ = -1;
+  bool says_more_ = false;  // the command, for all that we know
   bool host_there_ = true;  // as far as we know
   std::uint64_t host_gone_ms_ = 0;
   std::uint64_t command_ms_ = 0;  // when the last command began
@@ -208,11 +210,13 @@ const char* Agent::run_command(std::uint32_t id, std::string_view text) {
 // As much as the host has taken the answers of.
 void Agent::answer_command() {
   char line[kLineBytes];
-  while (waiting_bytes_ == 0) {
+  says_more_ = false;
+  for (int i = 0; i < kLinesAtOnce && waiting_bytes_ == 0; ++i) {
     const std::size_t size = command_.next_line(line, sizeof line);
     if (size == 0) return;
     send(line, size);
   }
+  says_more_ = waiting_bytes_ == 0;
 }
 
 // All that have ended, strangers too: we are pid 1.
@@ -268,6 +272,7 @@ void Agent::report_on_console() {
 }
 
 int Agent::wait_ms() const {
+  if (says_more_) return 0;
   std::uint64_t next = UINT64_MAX;
   if (report_every_ms_ != 0) next = std::min(next, next_report_ms_);
   if (end_ms_ != 0) next = std::min(next, end_ms_);
