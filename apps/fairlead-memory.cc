@@ -46,22 +46,25 @@ class MemoryProgram final : public apps::ManagerProgram {
     for (const manage::MemoryTarget& target : plan_.targets) {
       actions.push_back({
           .text = text_of(target),
-          .line = fmt::format("{}: {} -> {} MiB: {}", target.name, mib(target.from_bytes),
-                              mib(target.to_bytes), target.why),
+          .what = fmt::format("{}: {} -> {} MiB", target.name, mib(target.from_bytes),
+                              mib(target.to_bytes)),
+          .why = target.why,
           .apply =
               [target](manage::Hypervisor& to) {
                 return to.set_memory(target.uuid, target.to_bytes);
               },
           .guest = target.uuid,
+          .name = target.name,
       });
     }
     for (const std::string& uuid : plan_.want_stats) {
       actions.push_back({
           .text = fmt::format("{} reports every {} s", uuid, period_s_),
-          .line = fmt::format("{}: is to report every {} s", name_of(uuid), period_s_),
+          .what = fmt::format("{}: is to report every {} s", name_of(uuid), period_s_),
           .apply = [uuid, period = period_s_](
                        manage::Hypervisor& to) { return to.set_stats_period(uuid, period); },
           .guest = uuid,
+          .name = name_of(uuid),
       });
     }
     return actions;

@@ -54,10 +54,12 @@ class VcpuProgram final : public apps::ManagerProgram {
     for (const manage::Pin& pin : plan_.pins) {
       actions.push_back({
           .text = fmt::format("{} {} {} -> {}", pin.uuid, pin.vcpu, pin.before.text(), pin.pcpu),
-          .line = fmt::format("{} vCPU {}: {} -> {}: {}", pin.name, pin.vcpu, pin.before.text(),
-                              pin.pcpu, pin.why),
+          .what =
+              fmt::format("{} vCPU {}: {} -> {}", pin.name, pin.vcpu, pin.before.text(), pin.pcpu),
+          .why = pin.why,
           .apply = [this, pin](manage::Hypervisor& hypervisor) { return apply(hypervisor, pin); },
           .guest = pin.uuid,
+          .name = pin.name,
       });
     }
     return actions;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/guest_words.h"
 #include "apps/manager_config.h"
 #include "apps/manager_lock.h"
 #include "apps/rounds.h"
@@ -121,7 +122,7 @@ class Loop {
           return base::fail(
               base::Error(done.error()).advise("this connection may only look: --dry-run"));
         }
-        warn(fmt::format("{}: {}", action.text, done.error().message()));
+        warn(fmt::format("{}: {}", action.what, words_of(done.error(), action.guest, action.name)));
         lost = done.error().kind() == ErrorKind::kClosed;
         if (done.error().kind() == ErrorKind::kBusy) resume_at_[action.guest] = passes_ + kRest;
       }
@@ -145,7 +146,8 @@ class Loop {
       std::printf("%s%s%s\n", time.c_str(), base::printable(manager_.summary()).c_str(),
                   options_.dry_run && !actions.empty() ? " (dry run: nothing is done)" : "");
       for (const auto& action : actions) {
-        std::printf("  %s\n", base::printable(action.line).c_str());
+        const std::string line = action.what + (action.why.empty() ? "" : ": " + action.why);
+        std::printf("  %s\n", base::printable(line).c_str());
       }
       if (options_.explain) {
         for (const auto& reason : manager_.reasons()) {

@@ -46,10 +46,12 @@ class ManagerProgram {
   virtual void decide(const manage::Sample& sample) = 0;
 
   struct Action {
-    std::string text;  // for the recording: equal decisions have equal texts
-    std::string line;  // for people: what, and why
+    std::string text;   // for the recording: equal decisions have equal texts
+    std::string what;   // for people
+    std::string why{};  // likewise
     std::function<base::Status(manage::Hypervisor&)> apply;
     std::string guest{};  // whose; one that does not answer (kBusy) is left alone for a while
+    std::string name{};   // that people know it by
   };
   virtual std::vector<Action> actions() const = 0;
 

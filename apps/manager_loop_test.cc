@@ -53,9 +53,11 @@ class TwoPins final : public ManagerProgram {
  private:
   static Action pin(const std::string& guest) {
     return {.text = "pin " + guest,
-            .line = "pins " + guest,
+            .what = "pins guest " + guest,
+            .why = "so it is",
             .apply = [guest](auto& to) { return to.pin(guest, 0, manage::CpuSet::of({1})); },
-            .guest = guest};
+            .guest = guest,
+            .name = "guest " + guest};
   }
 };
 
@@ -124,7 +126,7 @@ TEST_F(ManagerLoop, AGuestThatVanishedIsToldAndTheOthersAreServed) {
   EXPECT_EQ(run(), kDone);
   EXPECT_THAT(manager_.not_done, ElementsAre("pin a", "pin a", "pin a"));
   EXPECT_EQ(hypervisor_.asked.size(), 6U);
-  EXPECT_EQ(err_, "prog: pin a: scripted\n") << "once, not each time";
+  EXPECT_EQ(err_, "prog: pins guest a: refused to guest a\n") << "once, not each time";
   EXPECT_THAT(recorded(), HasSubstr(R"({"event":"undone","action":"pin a"})"));
   EXPECT_THAT(recorded(), testing::Not(HasSubstr(R"("action":"pin b")")));
 }
@@ -184,7 +186,7 @@ TEST_F(ManagerLoop, AConnectionLostWithinAPassLeavesTheRestUndone) {
 TEST_F(ManagerLoop, AConnectionThatMayOnlyReadEndsIt) {
   hypervisor_.refusals["a"] = ErrorKind::kDenied;
   EXPECT_EQ(run(), kFailed);
-  EXPECT_EQ(err_, "prog: scripted (this connection may only look: --dry-run)\n");
+  EXPECT_EQ(err_, "prog: refused to a (this connection may only look: --dry-run)\n");
   EXPECT_EQ(hypervisor_.asked.size(), 1U);
 }
 
@@ -195,7 +197,8 @@ TEST_F(ManagerLoop, ADryRunAsksNothing) {
   EXPECT_EQ(run(), kDone);
   EXPECT_TRUE(hypervisor_.asked.empty());
   EXPECT_EQ(manager_.not_done.size(), 6U);
-  EXPECT_THAT(out_, HasSubstr("two pins (dry run: nothing is done)\n  pins a\n  pins b\n"
+  EXPECT_THAT(out_, HasSubstr("two pins (dry run: nothing is done)\n  pins guest a: so it is\n  "
+                              "pins guest b: so it is\n"
                               "  no reason\n"));
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "apps/guest_words.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "daemon/runtime_dir.h"
@@ -32,15 +33,6 @@ base::Result<std::string> boot_id() {
 bool same_run(const OriginalMasks::Run& later, const OriginalMasks::Run& earlier) {
   if (later.id != earlier.id) return false;
   return !later.process_ns || !earlier.process_ns || *later.process_ns >= *earlier.process_ns;
-}
-
-// Of a guest, as people know it: libvirt's words have its uuid.
-std::string words_of(const base::Error& error, const std::string& uuid, const std::string& name) {
-  std::string text = error.message();
-  if (const auto at = text.find(uuid); !uuid.empty() && at != std::string::npos) {
-    text.replace(at, uuid.size(), name);
-  }
-  return text;
 }
 
 // Why it cannot be said that the guest has ended; nullopt: it has.  A sample does not tell, as it

@@ -49,7 +49,7 @@ class ScriptedHypervisor : public manage::Hypervisor {
   base::Status ask(const std::string& uuid, std::string what) {
     asked.push_back(std::move(what));
     if (const auto refusal = refusals.find(uuid); refusal != refusals.end()) {
-      return base::fail(refusal->second, "scripted");
+      return base::fail(refusal->second, "refused to " + uuid);
     }
     return {};
   }
