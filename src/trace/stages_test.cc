@@ -103,9 +103,20 @@ TEST_F(StagesTest, ARequestOfAnotherDirectionOrTimeIsNoMatch) {
   front().read(0, 8).at(0).queue().at(10).issue().at(150).complete();
   back().write(0, 8).whole(30, 60, 100);
   back().read(0, 8).whole(200, 210, 220);
+  back().read(0, 8).whole(40, 70, 230);
   const Staged staged = run();
   EXPECT_TRUE(staged.chains.empty());
   EXPECT_EQ(staged.unmatched, 1U);
+}
+
+TEST_F(StagesTest, NorIsOneOfTheSameId) {
+  front().read(0, 1).id(1, 3).at(20).queue().at(30).issue().at(150).complete();
+  front().read(0, 1).id(2, 3).at(20).queue().at(30).issue().at(150).complete();
+  front().write(0, 1).id(3, 3).at(20).queue().at(30).issue().at(150).complete();
+  back().read(0, 1).id(1, 3).whole(10, 60, 100);
+  back().read(0, 1).id(2, 3).whole(40, 60, 200);
+  back().read(0, 1).id(3, 3).whole(40, 60, 100);
+  EXPECT_EQ(run().unmatched, 3U);
 }
 
 TEST_F(StagesTest, TheClocksBoundIsAllowedForAndTold) {
