@@ -307,7 +307,12 @@ base::Result<int> run_command(const LabCommand& command, int stop_fd) {
                           .advise("name it: fairlead lab ls shows them"));
   }
   FL_TRY(const auto guests, chosen(command));
-  FL_TRY(auto agent, guest::AgentClient::connect(guests.front().mark.agent_socket));
+  const std::string& socket = guests.front().mark.command_socket;
+  if (socket.empty()) {
+    return base::fail(base::Error(ErrorKind::kUnsupported, "this guest has no port for commands")
+                          .advise("it is of an older lab: fairlead lab down; fairlead lab up"));
+  }
+  FL_TRY(auto agent, guest::AgentClient::connect(socket));
   std::string said;
   const auto on_output = [&](std::string_view bytes) {
     if (command.output == "json") {

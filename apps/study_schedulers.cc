@@ -148,7 +148,7 @@ class StudyGuest {
     up.relay_bytes = 4 << 20;
     up.timeout_ns = kBootNs;
     up.stop_fd = plan.stop_fd;
-    StudyGuest guest(std::move(lab), lab_folder + "/" + kGuest + ".agent", plan.stop_fd);
+    StudyGuest guest(std::move(lab), lab_folder + "/" + kGuest + ".run", plan.stop_fd);
     FL_TRY_STATUS(guest.lab_->up(up, made.image, plan.on_step));
     return guest;
   }
@@ -160,7 +160,7 @@ class StudyGuest {
 
   // What the command said; an error if it did not end with 0.
   base::Result<std::string> run(const std::string& command) const {
-    FL_TRY(auto agent, guest::AgentClient::connect(agent_));
+    FL_TRY(auto agent, guest::AgentClient::connect(commands_));
     std::string said;
     const auto keep = [&](std::string_view bytes) {
       said += bytes.substr(0, kMostSaid - std::min(kMostSaid, said.size()));
@@ -175,12 +175,12 @@ class StudyGuest {
   }
 
  private:
-  StudyGuest(guest::Lab lab, std::string agent, int stop_fd)
+  StudyGuest(guest::Lab lab, std::string commands, int stop_fd)
       : lab_(std::make_unique<guest::Lab>(std::move(lab))),
-        agent_(std::move(agent)),
+        commands_(std::move(commands)),
         stop_fd_(stop_fd) {}
   std::unique_ptr<guest::Lab> lab_;
-  std::string agent_;
+  std::string commands_;
   int stop_fd_;
 };
 

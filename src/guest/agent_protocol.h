@@ -2,8 +2,7 @@
 //
 // The words between a host and the agent in a guest, one line each way over a virtio-serial port.
 //
-//     host   7 load cpu:heavy mem:limit=512M        verbs: ping load add stop report trace run end
-//                                                   poweroff
+//     host   7 load cpu:heavy mem:limit=512M        verbs: ping load add stop report trace poweroff
 //     agent  7 ok                                   or: 7 error WHAT
 //     host   8 report
 //     agent  8 ok up_ms=5120 boot_ms=1730 … oom_kills=0
@@ -12,6 +11,9 @@
 //     host   9 trace start port=17 queue_kib=1024   without a card: through the port kTracePort
 //     host   10 trace stop
 //     agent  10 ok events=1200 kernel_lost=0 unreadable=0 relay_lost=0
+//
+// By a port of their own, kCommandPort, because they may take long: verbs ping run end
+//
 //     host   11 run ls /dev/vda; uname -r           by the guest's shell; one command at a time
 //     agent  11 out /dev/vda\n                      what it says, as it says it, escaped
 //     agent  11 ok exit=0                           its status; 128 + N: signal N ended it
@@ -35,6 +37,7 @@
 namespace fairlead::guest {
 
 inline constexpr const char* kAgentPort = "fairlead.agent";
+inline constexpr const char* kCommandPort = "fairlead.run";
 inline constexpr const char* kTracePort = "fairlead.relay";  // abi/trace_port.h
 inline constexpr std::size_t kLineBytes = 1024;
 

@@ -48,24 +48,28 @@ std::string card(const DomainSpec& spec) {
       escape_xml(spec.relay), spec.relay_bytes);
 }
 
+std::string port(const std::string& socket, const char* name) {
+  return fmt::format(
+      "    <channel type='unix'>\n"
+      "      <source mode='bind' path='{}'/>\n"
+      "      <target type='virtio' name='{}'/>\n"
+      "    </channel>\n",
+      escape_xml(socket), name);
+}
+
 std::string devices(const DomainSpec& spec) {
-  std::string out = fmt::format(
+  std::string out =
       "  <devices>\n"
       "    <controller type='usb' model='none'/>\n"
-      "    <controller type='virtio-serial' index='0' ports='3'/>\n"  // one is the console's
-      "    <channel type='unix'>\n"
-      "      <source mode='bind' path='{}'/>\n"
-      "      <target type='virtio' name='{}'/>\n"
-      "    </channel>\n"
-      "    <channel type='unix'>\n"
-      "      <source mode='bind' path='{}'/>\n"
-      "      <target type='virtio' name='{}'/>\n"
-      "    </channel>\n"
+      "    <controller type='virtio-serial' index='0' ports='4'/>\n";  // one is the console's
+  out += port(spec.agent_socket, kAgentPort);
+  out += port(spec.command_socket, kCommandPort);
+  out += port(spec.trace_socket, kTracePort);
+  out += fmt::format(
       "    <serial type='pty'>\n"
       "      <log file='{}' append='off'/>\n"
       "      <target type='isa-serial' port='0'/>\n"
       "    </serial>\n",
-      escape_xml(spec.agent_socket), kAgentPort, escape_xml(spec.trace_socket), kTracePort,
       escape_xml(spec.console_log));
   out += disk(spec);
   out += card(spec);
@@ -131,14 +135,15 @@ std::string mark_xml(const LabMark& mark) {
   const auto known = [](const char* key, const std::string& value) {
     return value.empty() ? "" : fmt::format(" {}='{}'", key, escape_xml(value));
   };
-  return fmt::format("<fairlead:lab xmlns:fairlead='{}' agent='{}' console='{}'{}{}/>",
+  return fmt::format("<fairlead:lab xmlns:fairlead='{}' agent='{}' console='{}'{}{}{}/>",
                      kLabNamespace, escape_xml(mark.agent_socket), escape_xml(mark.console_log),
-                     known("relay", mark.relay), known("port", mark.trace_socket));
+                     known("relay", mark.relay), known("port", mark.trace_socket),
+                     known("run", mark.command_socket));
 }
 
 std::optional<LabMark> parse_mark(std::string_view xml) {
   LabMark mark{attribute(xml, "agent"), attribute(xml, "console"), attribute(xml, "relay"),
-               attribute(xml, "port")};
+               attribute(xml, "port"), attribute(xml, "run")};
   if (mark.agent_socket.empty()) return std::nullopt;
   return mark;
 }
@@ -158,7 +163,8 @@ std::string domain_xml(const DomainSpec& spec) {
       "  <currentMemory unit='MiB'>{}</currentMemory>\n"
       "  <vcpu placement='static'>{}</vcpu>\n",
       spec.accel == Accel::kKvm ? "kvm" : "qemu", escape_xml(spec.name),
-      mark_xml({spec.agent_socket, spec.console_log, relay_file(spec.relay), spec.trace_socket}),
+      mark_xml({spec.agent_socket, spec.console_log, relay_file(spec.relay), spec.trace_socket,
+                spec.command_socket}),
       spec.max_mib, spec.memory_mib, spec.vcpus);
   out += cpu_tuning(spec);
   out += fmt::format(

@@ -28,6 +28,7 @@ struct DomainSpec {
   std::string initramfs;
   std::string arguments;  // of the kernel, beyond ours
   std::string agent_socket;
+  std::string command_socket;
   std::string trace_socket;
   std::string console_log;
   std::string disk;               // read-only; empty: none
@@ -57,8 +58,10 @@ inline constexpr const char* kLabNamespace = "https://fairlead.dev/lab/1";
 struct LabMark {
   std::string agent_socket;
   std::string console_log;
-  std::string relay;         // file with the memory of its ivshmem card; empty: it has none
-  std::string trace_socket;  // empty: of a lab that gave its guests none
+  std::string relay;  // file with the memory of its ivshmem card; empty: it has none
+  // Empty: of a lab that gave its guests none.
+  std::string trace_socket;
+  std::string command_socket;
 
   bool operator==(const LabMark&) const = default;
 };

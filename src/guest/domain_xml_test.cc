@@ -15,6 +15,7 @@ DomainSpec spec() {
   spec.kernel = "/cache/kernel";
   spec.initramfs = "/cache/initramfs";
   spec.agent_socket = "/run/aos_1.agent";
+  spec.command_socket = "/run/aos_1.run";
   spec.trace_socket = "/run/aos_1.port";
   spec.console_log = "/run/aos_1.console";
   return spec;
@@ -86,13 +87,17 @@ TEST(DomainXml, ACardHasMemoryOfItsName) {
 }
 
 // One port of the controller is the console's, whether there is one or not.
-TEST(DomainXml, EveryGuestHasAPortForTraces) {
+TEST(DomainXml, EveryGuestHasPortsForTracesAndForCommands) {
   const std::string xml = domain_xml(spec());
-  EXPECT_TRUE(has(xml, "ports='3'"));
+  EXPECT_TRUE(has(xml, "ports='4'"));
+  EXPECT_TRUE(has(xml,
+                  "path='/run/aos_1.run'/>\n      <target type='virtio' "
+                  "name='fairlead.run'/>"));
+  EXPECT_TRUE(has(xml, " run='/run/aos_1.run'/>"));
   EXPECT_TRUE(has(xml,
                   "path='/run/aos_1.port'/>\n      <target type='virtio' "
                   "name='fairlead.relay'/>"));
-  EXPECT_TRUE(has(xml, " port='/run/aos_1.port'/>"));
+  EXPECT_TRUE(has(xml, " port='/run/aos_1.port' "));
 }
 
 TEST(LabNames, MemoryOfACardIsNamedByItsLabAndItsGuest) {
@@ -116,12 +121,14 @@ TEST(DomainXml, EscapedTextComesBack) {
 TEST(DomainXml, TheMarkIsReadInEitherQuotes) {
   for (const char* relay : {"", "/dev/shm/fairlead-1-it's"}) {
     for (const char* port : {"", "/run/'x'.port"}) {
-      const LabMark mark{"/run/it's.agent", "/run/<x>.console", relay, port};
-      EXPECT_EQ(parse_mark(mark_xml(mark)), mark);
+      for (const char* run : {"", "/run/<x>.run"}) {
+        const LabMark mark{"/run/it's.agent", "/run/<x>.console", relay, port, run};
+        EXPECT_EQ(parse_mark(mark_xml(mark)), mark);
+      }
     }
   }
   EXPECT_EQ(parse_mark("<lab xmlns=\"x\" agent=\"/a\" console=\"/b\"/>"),
-            (LabMark{"/a", "/b", "", ""}));
+            (LabMark{"/a", "/b", "", "", ""}));
   EXPECT_FALSE(parse_mark(""));
   EXPECT_FALSE(parse_mark("<lab/>"));
 }

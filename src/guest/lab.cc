@@ -144,6 +144,7 @@ void remove_files(const LabMark& mark) {
   ::unlink(mark.agent_socket.c_str());
   ::unlink(mark.console_log.c_str());
   if (!mark.trace_socket.empty()) ::unlink(mark.trace_socket.c_str());
+  if (!mark.command_socket.empty()) ::unlink(mark.command_socket.c_str());
   if (!mark.relay.empty()) ::unlink(mark.relay.c_str());
 }
 
@@ -256,6 +257,7 @@ base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
   if (up.relay_bytes != 0) spec.relay = relay_name(options.folder, spec.name);
   spec.relay_bytes = up.relay_bytes;
   spec.agent_socket = path(spec.name, "agent");
+  spec.command_socket = path(spec.name, "run");
   spec.trace_socket = path(spec.name, "port");
   spec.console_log = path(spec.name, "console");
   spec.user = ::geteuid();
@@ -266,8 +268,8 @@ base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
     return base::fail(base::Error(ErrorKind::kExists, "there is a domain " + spec.name)
                           .advise("end the lab: fairlead lab down; or take another --name"));
   }
-  const LabMark mark{spec.agent_socket, spec.console_log, relay_file(spec.relay),
-                     spec.trace_socket};
+  const LabMark mark{spec.agent_socket, spec.console_log, relay_file(spec.relay), spec.trace_socket,
+                     spec.command_socket};
   remove_files(mark);
   FL_TRY_STATUS(check_free(mark.relay));
   Domain domain(virDomainCreateXML(connection, domain_xml(spec).c_str(), 0));
@@ -350,7 +352,7 @@ base::Result<std::uint32_t> Lab::down(const std::string& prefix) {
   // What a killed `up` left before its domain was made.
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(state_->options.folder, none)) {
-    constexpr std::string_view kOurs[] = {".agent", ".console", ".port", ".lock"};
+    constexpr std::string_view kOurs[] = {".agent", ".console", ".port", ".run", ".lock"};
     if (std::ranges::find(kOurs, entry.path().extension().string()) == std::end(kOurs)) continue;
     const std::string guest = entry.path().stem().string();
     if (!guest.starts_with(prefix)) continue;

@@ -3,6 +3,7 @@
 // Lab: small real guests under libvirt, to try the managers on.
 //
 //     RUNTIME/lab/NAME.agent      socket of the guest's agent
+//     RUNTIME/lab/NAME.run        socket of the port for commands
 //     RUNTIME/lab/NAME.port       socket of the port by which it can be traced without a card
 //     RUNTIME/lab/NAME.console    what its serial console said
 //     /dev/shm/fairlead-…-NAME    memory of the guest's ivshmem card, where it has one

@@ -151,7 +151,7 @@ class Lab(RigTest):
                              r"were started are ended\n\Z")
             self.assertEqual(self.virsh("list", "--name").split(), ["other_1"])
             self.assertEqual(sorted(path.name for path in files.iterdir()),
-                             ["other_1.agent", "other_1.console", "other_1.port"])
+                             ["other_1.agent", "other_1.console", "other_1.port", "other_1.run"])
 
     def test_a_libvirtd_in_a_folder_of_an_odd_name(self):
         folder = ["--private", f"{self.rig.folder}/a & b #1 ü"]
@@ -217,6 +217,7 @@ class Lab(RigTest):
                                   *words[1:])
                 self.addCleanup(host.kill)
                 time.sleep(1)
+                self.assertIsNotNone(self.report(), "others get their answers meanwhile")
                 host.signal(signal.SIGINT)
                 self.assertEqual(host.wait(10), 137, host.errors())
                 self.assertIn("y", host.text())
