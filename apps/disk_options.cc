@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/disk_options.h"
 
+#include <fmt/format.h>
+
 #include "apps/command.h"
 #include "base/units.h"
 #include "disk/scheduler_table.h"
@@ -36,6 +38,19 @@ void add_random_options(Command command, sim::RandomShape& random) {
   add_count(command, "--request-sectors", random.request_sectors, 1, 2048, "others: of a request");
 }
 
+void add_requests(Command command, const std::string& name, std::optional<std::uint64_t>& to,
+                  std::uint64_t least, const std::string& help) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 40;
+  const auto parse = [least](const std::string& text) {
+    return base::parse_unsigned(text, least, kMost);
+  };
+  command
+      .add_option_function(
+          name, [&to, parse](const std::string& text) { to = *parse(text); }, help)
+      .check(accepts(parse))
+      .type_name("N");
+}
+
 }  // namespace
 
 std::vector<std::string> DiskOptions::schedulers() const {
@@ -53,10 +68,10 @@ void add_run_options(Command command, DiskOptions& options) {
   command.add_option("--workload", run.workload, "who reads and writes")
       .check(one_of(kDiskWorkloads, InHelp::kYes))
       .capture_default_str();
-  add_count(command, "--requests", run.requests, std::uint64_t{1}, std::uint64_t{1} << 40,
-            "that are counted");
-  add_count(command, "--warm-up", run.warm_up, std::uint64_t{0}, std::uint64_t{1} << 40,
-            "requests before these");
+  add_requests(command, "--requests", run.requests, 1,
+               fmt::format("that are counted [{}; replay: all]", DiskRunOptions::kRequests));
+  add_requests(command, "--warm-up", run.warm_up, 0,
+               fmt::format("requests before these [{}; replay: 0]", DiskRunOptions::kWarmUp));
   add_count(command, "--seed", run.seed, std::uint64_t{0}, UINT64_MAX, "of chance");
   command
       .add_option_function(
@@ -82,6 +97,12 @@ void add_run_options(Command command, DiskOptions& options) {
             "the scheduler's clock is so much too fast: another one");
   add_study_options(command, run.study);
   add_random_options(command, run.random);
+  command
+      .add_option("--trace", run.trace,
+                  "replay: requests at their times, as CSV, blktrace's files or a recording")
+      .check(not_empty())
+      .type_name("FILE");
+  add_number(command, "--speed", run.speed, 1e-6, 1e6, "replay: so many times as fast");
   add_output_option(command, options.output);
 }
 

@@ -6,8 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "apps/request_file.h"
 #include "base/quote.h"
 #include "disk/scheduler_table.h"
+#include "sim/replay_workload.h"
 
 namespace fairlead::apps {
 namespace {
@@ -22,8 +24,8 @@ constexpr double kLeastRate = 0.001;
 
 }  // namespace
 
-const std::vector<std::string> kDiskWorkloads = {"study",      "random", "poisson",
-                                                 "sequential", "mixed",  "starving"};
+const std::vector<std::string> kDiskWorkloads = {
+    "study", "random", "poisson", "sequential", "mixed", "starving", DiskRunOptions::kReplay};
 
 base::Result<DiskBench> DiskBench::open(const DiskRunOptions& options) {
   FL_TRY(Drive drive, find_drive(options.drive));
@@ -33,7 +35,25 @@ base::Result<DiskBench> DiskBench::open(const DiskRunOptions& options) {
   const std::uint32_t processes = std::max(options.study.processes, options.random.processes);
   bench.options_.shape.owners = std::max(bench.options_.shape.owners, processes);
   FL_TRY_STATUS(bench.check());
+  if (options.replays()) FL_TRY_STATUS(bench.read_trace());
+  DiskRunOptions& run = bench.options_;
+  if (!run.requests) run.requests = DiskRunOptions::kRequests;
+  if (!run.warm_up) run.warm_up = DiskRunOptions::kWarmUp;
   return bench;
+}
+
+base::Status DiskBench::read_trace() {
+  FL_TRY(trace_, read_requests(options_.trace));
+  FL_TRY_STATUS(disk::fits(trace_, disk::sectors_of(drive_.shape), drive_.name));
+  options_.shape.owners = std::max(options_.shape.owners, trace_.owners);
+  const std::uint64_t all = trace_.requests.size();
+  options_.warm_up = options_.warm_up.value_or(0);
+  if (*options_.warm_up >= all) {
+    return base::fail(base::ErrorKind::kInvalid,
+                      fmt::format("--warm-up: {} has {} requests", trace_.name, all));
+  }
+  options_.requests = std::min(options_.requests.value_or(all), all - *options_.warm_up);
+  return {};
 }
 
 base::Status DiskBench::check() const {
@@ -43,6 +63,10 @@ base::Status DiskBench::check() const {
   if (options_.random.request_sectors > options_.random.sectors) {
     return refuse(
         fmt::format("--request-sectors: {} has {} sectors", drive_.name, options_.random.sectors));
+  }
+  if (options_.replays() == options_.trace.empty()) {
+    return refuse(options_.replays() ? "--workload replay: say which --trace"
+                                     : "--trace: only --workload replay reads one");
   }
   if (options_.workload == "poisson" && options_.random.arrivals_per_second < kLeastRate) {
     return refuse(
@@ -62,6 +86,7 @@ base::Result<std::unique_ptr<sim::DiskWorkload>> DiskBench::workload(std::uint64
         base::ErrorKind::kInvalid,
         fmt::format("--files: {} files of these sizes do not fit on {}", study.files, drive_.name));
   }
+  if (options_.replays()) return std::make_unique<sim::ReplayWorkload>(trace_, options_.speed);
   if (options_.workload == "starving") return std::make_unique<sim::StarvingWorkload>(random);
   if (options_.workload != "poisson") random.arrivals_per_second = 0;
   if (options_.workload == "sequential") random.onwards = 1;
@@ -80,7 +105,7 @@ base::Result<sim::DiskRun> DiskBench::run(const std::string& scheduler, std::uin
   FL_TRY(const auto work, workload(seed));
   sim::DiskWorld world(disk, options_.shape, *work);
   return world.run(
-      {.requests = options_.requests, .warm_up = options_.warm_up, .on_end = std::move(on_end)});
+      {.requests = *options_.requests, .warm_up = *options_.warm_up, .on_end = std::move(on_end)});
 }
 
 Estimate estimate(const std::vector<double>& values) {

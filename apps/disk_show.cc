@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text_table.h"
+#include "disk/request_csv.h"
 #include "disk/scheduler_table.h"
 #include "sim/disk_example.h"
 
@@ -189,13 +190,15 @@ void show_run(const DiskOptions& options, const Drive& drive, const sim::DiskRun
   print(table.text());
 }
 
-void show_comparison(const DiskOptions& options, const Drive& drive,
+void show_comparison(const DiskOptions& options, const DiskBench& bench,
                      const std::vector<ComparedScheduler>& compared) {
+  const Drive& drive = bench.drive();
+  const std::size_t runs = compared.front().runs.size();
   std::string line;
   base::JsonWriter json(line);
   json.begin_object().member("drive", drive.name).member("workload", options.run.workload);
-  json.member("requests", options.run.requests).member("seed", options.run.seed);
-  json.member("seeds", options.seeds).key("schedulers").begin_array();
+  json.member("requests", bench.requests()).member("seed", options.run.seed);
+  json.member("seeds", runs).key("schedulers").begin_array();
   std::vector<std::string> head{"scheduler"};
   for (const Figure& figure : kFigures) head.emplace_back(figure.title);
   base::TextTable table(std::move(head));
@@ -214,8 +217,7 @@ void show_comparison(const DiskOptions& options, const Drive& drive,
   json.end_array().end_object();
   if (options.output == "json") return print(line + "\n");
   print(fmt::format("{} requests of {} on {}, {} seeds from {}; ± is half of the 95 % interval\n",
-                    options.run.requests, options.run.workload, drive.name, options.seeds,
-                    options.run.seed));
+                    bench.requests(), options.run.workload, drive.name, runs, options.run.seed));
   print(table.text());
 }
 
@@ -262,7 +264,7 @@ base::Result<DiskLog> DiskLog::open(const std::string& path) {
   if (path.empty()) return DiskLog(path, nullptr);
   std::FILE* const file = std::fopen(path.c_str(), "we");
   if (file == nullptr) return base::fail_errno(errno, "write " + path);
-  std::fputs("number,owner,op,sector,sectors,arrived_ns,dispatched_ns,ended_ns,hit\n", file);
+  std::fputs(std::string(disk::kRequestCsvHeader).c_str(), file);
   return DiskLog(path, file);
 }
 
@@ -274,11 +276,8 @@ DiskLog::~DiskLog() {
 }
 
 void DiskLog::add(const sim::DiskStory& story) {
-  const std::string line =
-      fmt::format("{},{},{},{},{},{},{},{},{}\n", story.number, story.request.owner,
-                  story.request.op == disk::IoOp::kRead ? "read" : "write", story.request.sector,
-                  story.request.sector_count, story.arrived_ns, story.dispatched_ns, story.ended_ns,
-                  story.hit ? 1 : 0);
+  std::string line;
+  disk::append_csv(line, story);
   std::fputs(line.c_str(), file_);
 }
 

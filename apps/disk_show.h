@@ -24,7 +24,7 @@ struct ComparedScheduler {
 };
 
 void show_run(const DiskOptions& options, const Drive& drive, const sim::DiskRun& run);
-void show_comparison(const DiskOptions& options, const Drive& drive,
+void show_comparison(const DiskOptions& options, const DiskBench& bench,
                      const std::vector<ComparedScheduler>& compared);
 
 // compare.csv and responses.svg, if there is gnuplot.

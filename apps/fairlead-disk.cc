@@ -21,16 +21,18 @@ using apps::kDisk;
 int compare(const apps::DiskOptions& options) {
   const auto bench = apps::DiskBench::open(options.run);
   if (!bench) return apps::fail(kDisk, bench.error());
+  // A trace is the same whatever the seed.
+  const std::uint32_t seeds = options.run.replays() ? 1 : options.seeds;
   std::vector<apps::ComparedScheduler> compared;
   for (const std::string& scheduler : options.schedulers()) {
     compared.push_back({.scheduler = scheduler, .runs = {}});
-    for (std::uint32_t i = 0; i < options.seeds; ++i) {
+    for (std::uint32_t i = 0; i < seeds; ++i) {
       auto run = bench->run(scheduler, options.run.seed + i);
       if (!run) return apps::fail(kDisk, std::move(run).error().at(scheduler));
       compared.back().runs.push_back(*std::move(run));
     }
   }
-  apps::show_comparison(options, bench->drive(), compared);
+  apps::show_comparison(options, *bench, compared);
   if (options.folder.empty()) return apps::kDone;
   if (auto drawn = apps::draw_comparison(options.folder, compared); !drawn) {
     return apps::fail(kDisk, drawn.error());

@@ -7,6 +7,7 @@
 //                      Zipf, reads them page by page and sleeps (Pareto) after each page
 //     RandomWorkload   each process asks anywhere, or onwards; or arrivals, Poisson
 //     StarvingWorkload one reader far away, all others near each other and never at rest
+//     ReplayWorkload   a trace's (replay_workload.h)
 //
 // Thread-safety: none.  The same seed gives the same asks to the same process, whatever the others
 // do, so schedulers are compared on the same work.

@@ -21,6 +21,8 @@ DiskWorld::DiskWorld(disk::ModelledDisk& disk, const disk::SchedulerShape& shape
 base::Result<DiskRun> DiskWorld::run(const DiskPlan& plan) {
   plan_ = &plan;
   for (std::uint32_t i = 0; i < workload_.processes(); ++i) plan_next(i, 0);
+  // A trace may begin at any time.
+  if (workload_.open() && !due_.empty()) counted_from_ns_ = due_.top().time_ns;
   while (ended_ < plan.warm_up + plan.requests) {
     const std::int64_t due_ns = due_.empty() ? disk::ModelledDisk::kNever : due_.top().time_ns;
     const std::int64_t disk_ns = disk_.next_ns();
@@ -48,11 +50,11 @@ void DiskWorld::plan_next(std::uint32_t process, std::int64_t now_ns) {
   const auto ask = workload_.next(process);
   if (!ask) return;
   asks_[process] = ask->request;
-  due_.push({now_ns + ask->after_ns, numbers_++, process});
+  due_.push({now_ns + ask->after_ns, plans_++, process});
 }
 
 void DiskWorld::ask(const Due& due) {
-  const Waiting waiting{asks_[due.process], due.number, due.time_ns};
+  const Waiting waiting{asks_[due.process], arrivals_++, due.time_ns};
   if (workload_.open()) plan_next(due.process, due.time_ns);
   if (free_.empty()) {
     waiting_.push_back(waiting);

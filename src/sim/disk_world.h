@@ -19,6 +19,7 @@
 #include "base/histogram.h"
 #include "base/result.h"
 #include "disk/modelled_disk.h"
+#include "disk/request_story.h"
 #include "sim/disk_workload.h"
 
 namespace fairlead::sim {
@@ -38,15 +39,7 @@ struct DiskRun {
   }
 };
 
-// One request, as it is told when it ends.
-struct DiskStory {
-  disk::IoRequest request;
-  std::uint64_t number = 0;  // of arrival
-  std::int64_t arrived_ns = 0;
-  std::int64_t dispatched_ns = 0;
-  std::int64_t ended_ns = 0;
-  bool hit = false;
-};
+using DiskStory = disk::RequestStory;
 
 struct DiskPlan {
   std::uint64_t requests = 50'000;
@@ -94,7 +87,8 @@ class DiskWorld final : private disk::DiskEvents {
   std::deque<Waiting> waiting_;
   std::vector<disk::Slot> free_;
   std::vector<DiskStory> stories_;  // by slot
-  std::uint64_t numbers_ = 0;
+  std::uint64_t plans_ = 0;
+  std::uint64_t arrivals_ = 0;
   const DiskPlan* plan_ = nullptr;
   std::uint64_t ended_ = 0;
   std::int64_t now_ns_ = 0;

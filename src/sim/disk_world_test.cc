@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/disk_world.h"
 
+#include <algorithm>
+#include <map>
+#include <ranges>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -79,6 +82,15 @@ TEST(DiskWorld, RequestsBeyondTheSlotsWaitTheirTurn) {
                            }});
   ASSERT_TRUE(result);
   EXPECT_EQ(numbers.size(), 2000U);
+}
+
+TEST(DiskWorld, NumbersAreThoseOfArrival) {
+  RandomWorkload workload({.processes = 8, .think_ms = 10, .seed = 4});
+  std::map<std::uint64_t, std::int64_t> arrived;
+  ASSERT_TRUE(run({}, workload, {.requests = 1000, .on_end = [&](const DiskStory& story) {
+                                   arrived[story.number] = story.arrived_ns;
+                                 }}));
+  EXPECT_TRUE(std::ranges::is_sorted(arrived | std::views::values));
 }
 
 TEST(DiskWorld, AFaultOfTheThrottleIsOnEachAccess) {

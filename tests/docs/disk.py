@@ -65,6 +65,45 @@ class Disk(unittest.TestCase):
         self.assertAlmostEqual(sum(responses) / len(rows) / 1e6, run["response_ms"], delta=1e-3)
         self.assertEqual(len({row["number"] for row in rows}), len(rows))
 
+    def replay(self, folder, text, *words, code=1):
+        path = pathlib.Path(folder) / "t.csv"
+        path.write_text(text, encoding="ascii")
+        return self.refused(code, "simulate", "--workload", "replay", "--trace", str(path), *words)
+
+    def test_a_trace_is_replayed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            logs = [folder + "/one.csv", folder + "/two.csv"]
+            words = ["simulate", "--scheduler", "deadline", "--log"]
+            self.said(*words, logs[0], "--requests", "500", "--workload", "poisson", "--rate", "90")
+            again = ["--workload", "replay", "--trace", logs[0]]
+            run = self.said(*words, logs[1], *again)
+            self.assertEqual(run["requests"], 1500)  # those of the warm-up are in it, too
+            fast = self.said("simulate", "--scheduler", "deadline", *again, "--speed", "1000")
+            self.assertLess(fast["elapsed_ns"], run["elapsed_ns"])
+            some = self.said("compare", *again, "--requests", "100", "--warm-up", "1450")
+            self.assertEqual((some["requests"], some["seeds"]), (50, 1))
+            self.assertIn("has 1500 requests", self.refused(1, "simulate", *again, "--warm-up",
+                                                            "1500"))
+
+    def test_a_trace_that_is_wrong_names_file_line_and_remedy(self):
+        head = "time_ms,sector,sectors\n"
+        with tempfile.TemporaryDirectory() as folder:
+            for text, hint in (
+                    ("", "t.csv: no request is in it"),
+                    ("time_ms,block\n", "t.csv line 1: no column 'block' is known; there is"),
+                    (head + "1,2,8\n1,2\n", "t.csv line 3: 2 cells where 3 are expected"),
+                    (head + "9,2,8\n8,2,8\n", "t.csv line 3: time runs backwards"),
+                    (head + "9,143374737,2\n", "t.csv line 2: sectors 143374737 to 143374738 are "
+                     "past the end of cheetah-15k4-mechanical, which has 143374738 (take a larger"),
+                    (head + "9,two,2\n", "t.csv line 2: sector: ")):
+                self.assertIn(hint, self.replay(folder, text))
+            self.assertIn("No such file", self.refused(
+                1, "simulate", "--workload", "replay", "--trace", folder + "/none"))
+            self.assertIn("only --workload replay", self.refused(1, "simulate", "--trace", folder))
+            self.assertIn("say which --trace", self.refused(1, "compare", "--workload", "replay"))
+            self.assertIn("directory", self.refused(1, "simulate", "--workload", "replay",
+                                                    "--trace", folder))
+
     def test_out_has_figures_and_a_plot(self):
         with tempfile.TemporaryDirectory() as folder:
             done = disk("compare", "--requests", "300", "--seeds", "2", "--out", folder + "/new")
