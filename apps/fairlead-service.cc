@@ -23,6 +23,7 @@ using fairlead::apps::accepts;
 using fairlead::apps::add_count;
 using fairlead::apps::add_duration;
 using fairlead::apps::Command;
+using fairlead::apps::not_empty;
 using fairlead::apps::one_of;
 using fairlead::apps::ServiceCommand;
 using fairlead::block::EngineKind;
@@ -142,6 +143,11 @@ void add_start_options(Command start, ServiceCommand& command) {
       .type_name("auto|uring|pool")
       .default_str("auto");
   add_throttle_options(start, command.throttle);
+  start
+      .add_option("--disk-log", command.disk_log,
+                  "with --throttle: each request as CSV, for `fairlead disk`")
+      .check(not_empty())
+      .type_name("FILE");
   start.add_flag("--foreground", command.foreground, "do not become a daemon");
   start.add_flag_callback(
       "--no-sandbox", [&] { command.sandbox = false; },

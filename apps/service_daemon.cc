@@ -10,7 +10,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "apps/command.h"
 #ifdef FL_HAVE_DRIVES
@@ -43,7 +45,16 @@ struct Opened {
   daemon::LockFile lock;
   block::Image image;
   base::Fd last;  // where the final report goes; opened now, because the sandbox forbids it later
+  base::Fd disk_log;
 };
+
+// Emptied when the service begins, not before it is known that it can.
+base::Result<base::Fd> open_disk_log(const ServiceCommand& command) {
+  if (command.disk_log.empty()) return base::Fd();
+  base::Fd file(::open(command.disk_log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  if (!file) return base::fail_errno(errno, "write " + command.disk_log);
+  return file;
+}
 
 base::Result<Opened> open_everything(const ServiceCommand& command) {
   FL_TRY(const auto folder, daemon::RuntimeDir::open(daemon::RuntimeDir::Purpose::kServe));
@@ -59,7 +70,9 @@ base::Result<Opened> open_everything(const ServiceCommand& command) {
   }
   base::Fd last(::open(files.last.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!last) return base::fail_errno(errno, "create " + files.last);
-  return Opened{std::move(files), *std::move(lock), std::move(image), std::move(last)};
+  FL_TRY(auto disk_log, open_disk_log(command));
+  return Opened{std::move(files), *std::move(lock), std::move(image), std::move(last),
+                std::move(disk_log)};
 }
 
 // 1 % of the image, or what is asked; not more than this machine's memory can bear.
@@ -206,6 +219,13 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
     return readiness.ready(greeting);
   };
   if (command.sandbox) FL_TRY_STATUS(give_up_privileges(Stage::kBeforeThreads, log));
+  std::unique_ptr<block::DiskLog> disk_log;
+  if (opened.disk_log) {
+    FL_TRY(disk_log, block::DiskLog::begin(
+                         std::move(opened.disk_log), command.disk_log,
+                         [&](const std::string& why) { log.write(daemon::Level::kWarning, why); }));
+    options.limits.throttle->log = disk_log.get();
+  }
   FL_TRY(auto host, block::ServiceHost::create(std::move(opened.image), options, clock));
   FL_TRY(const block::HostEnd end, host->serve());
   if (end.how == block::RunEnd::kIdle) {
@@ -221,7 +241,11 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
 // The drive's file is read before the daemon detaches.
 base::Status choose_throttle(ServiceCommand& command) {
   block::ThrottleOptions& throttle = command.throttle;
-  if (throttle.drive_name.empty()) return {};
+  if (throttle.drive_name.empty()) {
+    if (command.disk_log.empty()) return {};
+    return base::fail(ErrorKind::kInvalid,
+                      "--disk-log: only with --throttle is there a disk's log");
+  }
 #ifdef FL_HAVE_DRIVES
   FL_TRY(const Drive drive, find_drive(throttle.drive_name));
   throttle.drive = drive.shape;
@@ -246,7 +270,8 @@ int start_service(ServiceCommand command) {
                ? fail_usage(kProgram, cache.error().message())
                : fail(kProgram, cache.error());
   }
-  const std::array<int, 3> keep{opened->lock.fd(), opened->image.fd(), opened->last.get()};
+  std::vector<int> keep{opened->lock.fd(), opened->image.fd(), opened->last.get()};
+  if (opened->disk_log) keep.push_back(opened->disk_log.get());
   auto readiness = command.foreground ? daemon::stay_in_foreground(kProgram)
                                       : daemon::detach({.program = kProgram,
                                                         .log_path = opened->files.log,

@@ -17,6 +17,7 @@ struct ServiceCommand {
   std::optional<std::uint64_t> cache_bytes;  // none (auto): 1 % of the image
   block::ServiceLimits limits;
   block::ThrottleOptions throttle;  // if its drive has a name
+  std::string disk_log;             // empty: none
   bool foreground = false;
   bool sandbox = true;
   std::string output = "text";

@@ -113,6 +113,8 @@ constexpr const char* kTimes[] = {"p50", "p99"};
 constexpr const char* kThrottleCounts[] = {"answered", "late", "within_2_percent"};
 constexpr const char* kThrottleTexts[] = {"drive", "scheduler"};
 constexpr const char* kThrottleReals[] = {"k"};
+constexpr const char* kLogTexts[] = {"file", "ended"};
+constexpr const char* kLogCounts[] = {"requests"};
 constexpr const char* kOfClient[] = {"client", "pid",    "weight",     "requests",
                                      "hits",   "errors", "outstanding"};
 
@@ -138,6 +140,11 @@ bool throttle_makes_sense(const json& throttle) {
     return found != throttle.end() && all_are(*found, kTimes, is_count) &&
            all_are(*found, kMean, is_real);
   };
+  const auto log = throttle.find("log");
+  if (log != throttle.end() &&
+      !(all_are(*log, kLogTexts, is_text) && all_are(*log, kLogCounts, is_count))) {
+    return false;
+  }
   return all_are(throttle, kThrottleCounts, is_count) &&
          all_are(throttle, kThrottleTexts, is_text) && all_are(throttle, kThrottleReals, is_real) &&
          throttle.contains("k_locked") && throttle["k_locked"].is_boolean() &&
@@ -228,13 +235,23 @@ std::string throttle_line(const json& throttle) {
       base::format_ns(throttle["lateness_ns"]["p99"].get<std::int64_t>()));
 }
 
+std::string log_line(const json& log) {
+  const std::string why = printable(log["ended"]);
+  return fmt::format("log of {} in {}{}\n",
+                     counted(log["requests"].get<std::uint64_t>(), "request"),
+                     printable(log["file"]), why.empty() ? "" : ", which has ended: " + why);
+}
+
 void print_status(const json& data) {
   std::string text =
       fmt::format("{} · {} sectors · {} · up {:.0f} s, idle {:.0f} s\n", printable(data["image"]),
                   count(data, "sectors"), printable(data["engine"]), data["uptime_s"].get<double>(),
                   data["idle_s"].get<double>());
   text += summary_of(data) + "\n";
-  if (data.contains("throttle")) text += throttle_line(data["throttle"]);
+  if (const auto throttle = data.find("throttle"); throttle != data.end()) {
+    text += throttle_line(*throttle);
+    if (throttle->contains("log")) text += log_line((*throttle)["log"]);
+  }
   const auto connected = data["clients_connected"].get<std::uint64_t>();
   text += fmt::format("{} connected\n", counted(connected, "client"));
   if (!data["clients"].empty()) text += clients_table(data);

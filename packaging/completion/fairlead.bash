@@ -8,7 +8,7 @@ _fairlead_words() {
     fairlead-service) echo "start stop status --name --config --print-config --help --version" ;;
     fairlead-service-start) echo "--image --cache-bytes --idle-timeout --poll --queue-depth
       --max-clients --max-slots --max-data --max-weight --engine --throttle --scheduler --k
-      --disk-depth --foreground --no-sandbox
+      --disk-depth --disk-log --foreground --no-sandbox
       --name --config --print-config --help" ;;
     fairlead-service-stop) echo "--output --name --help" ;;
     fairlead-service-status) echo "--output --watch --name --help" ;;
@@ -19,7 +19,7 @@ _fairlead_words() {
       --warm-up --seed --processes --depth --slots --merge-sectors --tick --extra --clock-scale
       --files --files-alpha --files-least --zipf --size-log-mean --size-log-sigma --sleep-alpha
       --sleep-least --sleep-most --population --page-sectors --think --onwards --writes --rate
-      --request-sectors --scheduler --log --seeds --out --output --help --version" ;;
+      --request-sectors --trace --speed --scheduler --log --seeds --out --output --help --version" ;;
     fairlead-trace) echo "record report export import live --service --host --guest --file
       --duration --pair --plot --format --to --interval --rounds --output --help --version" ;;
     fairlead-vcpu) echo "--uri --once --dry-run --explain --output --config --record --replay --pcpus
@@ -59,7 +59,7 @@ _fairlead() {
   fi
   # zipf:S is one word to us, and several to bash, which splits at the colon.
   case "$before" in
-    --image | --config | --lock | --cache | --private | --record | --replay | --log | --out | --disk-path | --file | --plot | --to)
+    --image | --config | --lock | --cache | --private | --record | --replay | --log | --disk-log | --trace | --out | --disk-path | --file | --plot | --to)
       _fairlead_files "$word" ; return ;;
     --accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$word") ; return ;;
     --engine) mapfile -t COMPREPLY < <(compgen -W "auto uring pool" -- "$word") ; return ;;

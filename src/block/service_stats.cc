@@ -34,6 +34,11 @@ void add_throttle(base::JsonWriter& json, const ThrottleStats& throttle) {
   add_latency(json, throttle.lateness_ns, "lateness_ns");
   add_latency(json, throttle.service_ns, "virtual_service_ns");
   add_latency(json, throttle.response_ns, "virtual_response_ns");
+  if (throttle.log) {
+    json.key("log").begin_object().member("file", throttle.log->path);
+    json.member("requests", throttle.log->requests).member("ended", throttle.log->ended);
+    json.end_object();
+  }
   json.end_object();
 }
 

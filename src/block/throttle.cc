@@ -50,7 +50,9 @@ void Throttle::arrive(Ask ask, std::uint64_t sector, std::uint32_t count, std::u
   const disk::Slot slot = free_.back();
   free_.pop_back();
   Held& held = held_[slot];
-  held = {.ask = ask, .story = {.slot = slot}};
+  held = {.ask = ask};
+  held.story.slot = slot;
+  held.story.number = arrivals_++;
   held.story.request = {
       .sector = sector, .sector_count = count, .owner = owners_.of(ask.client, thread)};
   held.story.arrived_ns = clock_.virtual_ns(now_ns);
@@ -82,8 +84,10 @@ void Throttle::completed(const disk::Transfer& transfer, const disk::Access& acc
   for (const disk::Slot slot : transfer.slots) {
     Held& held = held_[slot];
     held.story.ended_ns = virtual_ns;
+    held.story.hit = access.hit;
     held.ended = true;
     if (options_.on_end) options_.on_end(held.story);
+    if (options_.log != nullptr) options_.log->add(held.story);
     if (held.data) answer(slot, false);
   }
 }
@@ -121,6 +125,7 @@ ThrottleStats Throttle::stats() const {
   stats.scheduler = options_.scheduler;
   stats.k = dilation_.k();
   stats.locked = dilation_.locked();
+  if (options_.log != nullptr) stats.log = options_.log->stats();
   return stats;
 }
 

@@ -16,26 +16,25 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/histogram.h"
 #include "base/result.h"
+#include "block/disk_log.h"
 #include "block/owner_table.h"
 #include "disk/dilation.h"
 #include "disk/drive.h"
 #include "disk/modelled_disk.h"
+#include "disk/request_story.h"
 #include "disk/virtual_clock.h"
 
 namespace fairlead::block {
 
 // A request's story in virtual time, told when it ends.
-struct ThrottleStory {
+struct ThrottleStory : disk::RequestStory {
   disk::Slot slot = 0;
-  disk::IoRequest request{};
-  std::int64_t arrived_ns = 0;
-  std::int64_t dispatched_ns = 0;
-  std::int64_t ended_ns = 0;
 };
 
 struct ThrottleOptions {
@@ -46,10 +45,11 @@ struct ThrottleOptions {
   disk::DiskQueueing queueing{.depth = 2};
   double k = 1;
   bool locked = false;
-  // For tests and logs: the service thread calls them.  Arrivals in the order in which the
+  // For tests: the service thread calls them.  Arrivals in the order in which the
   // scheduler sees them.
   std::function<void(const ThrottleStory&)> on_arrival{};
   std::function<void(const ThrottleStory&)> on_end{};
+  DiskLog* log = nullptr;  // each request that ends; borrowed
 };
 
 struct ThrottleStats {
@@ -65,6 +65,7 @@ struct ThrottleStats {
   base::Histogram lateness_ns;  // of all answers, after the model's end
   base::Histogram service_ns;   // virtual, from dispatch
   base::Histogram response_ns;  // virtual, from arrival
+  std::optional<DiskLogStats> log{};
 };
 
 class Throttle final : private disk::DiskEvents {
@@ -139,6 +140,7 @@ class Throttle final : private disk::DiskEvents {
   std::vector<disk::Slot> started_;
   std::vector<Answer> answers_;
   ThrottleStats stats_;
+  std::uint64_t arrivals_ = 0;
   std::int64_t now_ns_;
 };
 

@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The service with a drive's timing: right bytes, no answer too early, k, and what is wrong."""
+import csv
+import json
 import os
 import unittest
 
-from house import House, SANITIZED
+from house import House, PROGRAMS, SANITIZED, eventually
 
 # 2 ms, no matter where: no cache, no way.
 SLOW = 'model = "linear"\nsectors = 8192\nrotation = "4ms"\nfull_stroke = "0s"\n'
+# What schedulers differ on: ways to go, and a cache.
+NEAR = (SLOW.replace('"0s"', '"8ms"') +
+        "[cache]\nsegments = 2\nsegment_sectors = 64\nahead_sectors = 16\n")
 
 
 class Throttle(House):
@@ -40,6 +45,53 @@ class Throttle(House):
             self.assertLess(told["lateness_ns"]["p50"], 2e6)
         self.assertIn(" under cats · k 1 · ", self.ok("service", "status"))
         self.stop()
+
+    def replayed(self, log, scheduler, depth=2):
+        """Its requests by number, as they were and as a simulation has them, in order of ends."""
+        self.ok("fairlead", "disk", "simulate", "--workload", "replay", "--trace", log,
+                "--drive", self.path("near.toml"), "--scheduler", scheduler, "--depth", depth,
+                "--log", self.path("simulated.csv"))
+        rows = []
+        for name in (log, self.path("simulated.csv")):
+            with open(name, encoding="ascii") as file:
+                rows.append(list(csv.DictReader(file)))
+        return rows
+
+    @unittest.skipUnless(os.path.exists(os.path.join(PROGRAMS, "fairlead-disk")), "no simulator")
+    def test_a_log_that_is_replayed_gives_the_same_dispatches(self):
+        self.image(sectors=4096)
+        drive = self.drive(NEAR, "near.toml")
+        log = self.path("disk.csv")
+        schedulers = json.loads(self.ok("fairlead", "disk", "schedulers", "-o", "json"))
+        for scheduler in [one["name"] for one in schedulers]:
+            with self.subTest(scheduler=scheduler):
+                self.start("--throttle", drive, "--scheduler", scheduler, "--k", "0.0625",
+                           "--disk-log", log, "--cache-bytes", 0)
+                self.ok("client", 4, 300, "--no-files")
+                self.assertIn("log of 300 requests in " + log, self.ok("service", "status"))
+                told = self.status()["throttle"]["log"]
+                self.assertEqual(told, {"file": log, "requests": 300, "ended": ""})
+                self.stop()
+                live, simulated = self.replayed(log, scheduler)
+                self.assertEqual(len(live), 300)
+                self.assertGreater(len({row["owner"] for row in live}), 3)
+                self.assertEqual(live, simulated)
+                self.assertNotEqual(live, self.replayed(log, scheduler, depth=1)[1])
+
+    def test_a_log_without_room_ends_and_the_service_goes_on(self):
+        self.image(sectors=4096)
+        self.start("--throttle", self.drive(), "--disk-log", "/dev/full", "--k", "0.0625",
+                   "--cache-bytes", 0)
+        self.reads(2, 100)
+        ended = eventually(lambda: self.status()["throttle"]["log"]["ended"])
+        self.assertIn("No space left", ended)
+        self.reads(2, 100)
+        self.assertEqual(self.status()["throttle"]["log"]["requests"], 0)
+        self.assertIn("log of 0 requests in /dev/full, which has ended: ",
+                      self.ok("service", "status"))
+        self.stop()
+        with open(os.path.join(self.runtime, "block.log"), encoding="utf-8") as file:
+            self.assertEqual(file.read().count("the log of requests in /dev/full has ended"), 1)
 
     def test_k_makes_it_as_much_slower(self):
         self.image(sectors=4096)
@@ -86,6 +138,8 @@ class Throttle(House):
                  ["--throttle", self.drive(SLOW + "speed = 7\n", "bad.toml")]),
                 (2, "no scheduler 'elevator'", ["--scheduler", "elevator"]),
                 (2, "none of auto, lock", ["--throttle", self.drive(), "--k", "0"]),
+                (1, "only with --throttle", ["--disk-log", "log.csv"]),
+                (1, "No such file", ["--throttle", self.drive(), "--disk-log", "/none/log.csv"]),
                 (2, "--disk-depth", ["--throttle", self.drive(), "--disk-depth", "0"])):
             with self.subTest(words=words):
                 result = self.run_program("service", "start", *words)
