@@ -66,9 +66,11 @@ void ModelledDisk::begin(const Transfer& transfer, std::int64_t now_ns, DiskEven
   flight.transfer = transfer;
   flight.slots.assign(transfer.slots.begin(), transfer.slots.end());
   flight.transfer.slots = flight.slots;
-  flight.access = model_.access(flight.transfer, std::max(now_ns, free_ns_));
-  flight.access.end_ns += queueing_.extra_ns;
-  flight.access.free_ns += queueing_.extra_ns;
+  // The model knows nothing of what came on top: it reads no further ahead in that time.
+  flight.access = model_.access(flight.transfer, std::max(now_ns, free_ns_) - extra_ns_);
+  extra_ns_ += queueing_.extra_ns;
+  flight.access.end_ns += extra_ns_;
+  flight.access.free_ns += extra_ns_;
   free_ns_ = flight.access.free_ns;
   if (flight.access.end_ns < end_ns_) {
     end_ns_ = flight.access.end_ns;

@@ -35,7 +35,7 @@ class DiskEvents {
 struct DiskQueueing {
   std::uint32_t depth = 1;
   std::int64_t tick_ns = 0;       // of the scheduler's clock; 0: exact.  Linux, HZ = 250: 4 ms
-  std::int64_t extra_ns = 0;      // on each access; a fault of document 004's throttle
+  std::int64_t extra_ns = 0;      // on top of each access; a fault of document 004's throttle
   std::uint32_t clock_scale = 1;  // the scheduler's clock runs so much too fast; another one
 };
 
@@ -73,6 +73,7 @@ class ModelledDisk {
   std::int64_t end_ns_ = kNever;  // its end
   std::int64_t now_ns_ = 0;
   std::int64_t free_ns_ = 0;       // the model may begin
+  std::int64_t extra_ns_ = 0;      // so far: the model's clock is so much behind
   std::int64_t wait_ns_ = kNever;  // the scheduler wants to be asked
 };
 

@@ -77,6 +77,29 @@ TEST(ModelledDisk, ASchedulersClockMayCountTicks) {
       << "up to the next tick, 9 ms";
 }
 
+// Takes a millisecond, and remembers when it was asked.
+class Remembering final : public DiskModel {
+ public:
+  std::uint64_t sectors() const noexcept override { return 1 << 20; }
+  Access access(const Transfer&, std::int64_t begin_ns) override {
+    begun_ns.push_back(begin_ns);
+    return {.free_ns = begin_ns + kMs, .end_ns = begin_ns + kMs};
+  }
+  std::vector<std::int64_t> begun_ns;
+};
+
+TEST(ModelledDisk, TheModelKnowsNothingOfWhatCameOnTop) {
+  NoopScheduler scheduler(kSmall, Parameters({}));
+  Remembering model;
+  DiskDriver driver(scheduler, model, kSmall, {.depth = 2, .extra_ns = kMs / 2});
+  const auto served = driver.serve({{0, {.sector = 0, .sector_count = 8}},
+                                    {0, {.sector = 800, .sector_count = 8}},
+                                    {9 * kMs, {.sector = 1600, .sector_count = 8}}});
+  EXPECT_THAT(served, ElementsAre(Served{0, 0, 3 * kMs / 2}, Served{1, 0, 3 * kMs},
+                                  Served{2, 9 * kMs, 21 * kMs / 2}));
+  EXPECT_THAT(model.begun_ns, ElementsAre(0, kMs, 8 * kMs));
+}
+
 TEST(ModelledDisk, ASchedulersClockMayRunTooFast) {
   EXPECT_EQ(wait_of_the_last({.clock_scale = 8}), kMs);
   EXPECT_EQ(wait_of_the_last({.tick_ns = 4 * kMs, .clock_scale = 8}), kMs);
