@@ -31,8 +31,8 @@ std::vector<Parameter> CatsScheduler::aged_parameters() {
   std::vector<Parameter> all = parameters();
   for (Parameter& one : all) {
     if (std::string_view(one.name) == "age_unit") one.value = 100 * kMs;
-    if (std::string_view(one.name) == "hit_age_cap") one.value = 200 * kMs;
-    if (std::string_view(one.name) == "age_limit") one.value = 400 * kMs;
+    if (std::string_view(one.name) == "hit_age_cap") one.value = 800 * kMs;
+    if (std::string_view(one.name) == "age_limit") one.value = 900 * kMs;
   }
   return all;
 }
