@@ -28,6 +28,13 @@ void add_study_options(Command command, sim::StudyShape& study) {
   add_count(command, "--page-sectors", study.page_sectors, 1, 2048, "study: of a request");
 }
 
+void add_cache_options(Command command, sim::PageCacheShape& cache) {
+  add_count(command, "--page-cache", cache.pages, 0, 100'000'000,
+            "study: pages of a cache in front of the disk; 0: O_DIRECT");
+  add_count(command, "--read-ahead", cache.most_pages, 1, 256,
+            "study: pages that it reads at once");
+}
+
 void add_random_options(Command command, sim::RandomShape& random) {
   add_number(command, "--think", random.think_ms, 0, 1e6,
              "others: mean milliseconds between answer and request");
@@ -96,6 +103,7 @@ void add_run_options(Command command, DiskOptions& options) {
   add_count(command, "--clock-scale", run.queueing.clock_scale, 1U, 1000U,
             "the scheduler's clock is so much too fast: another one");
   add_study_options(command, run.study);
+  add_cache_options(command, run.page_cache);
   add_random_options(command, run.random);
   command
       .add_option("--trace", run.trace,
@@ -119,9 +127,8 @@ void add_simulate_options(Command command, DiskOptions& options) {
 
 void add_compare_options(Command command, DiskOptions& options) {
   command
-      .add_option_function(
-          "--scheduler", [&options](const std::string& text) { options.compared.push_back(text); },
-          "one of those compared, may be given again [all]")
+      .add_option("--scheduler", options.compared,
+                  "one of those compared, may be given again [all]")
       .check(accepts([](const std::string& text) -> base::Result<bool> {
         FL_TRY_STATUS(disk::check_scheduler(text));
         return true;

@@ -78,14 +78,7 @@ base::Status DiskBench::check() const {
 base::Result<std::unique_ptr<sim::DiskWorkload>> DiskBench::workload(std::uint64_t seed) const {
   sim::RandomShape random = options_.random;
   random.seed = seed;
-  if (options_.workload == "study") {
-    sim::StudyShape study = options_.study;
-    study.seed = seed;
-    if (sim::StudyWorkload::fits(study)) return std::make_unique<sim::StudyWorkload>(study);
-    return base::fail(
-        base::ErrorKind::kInvalid,
-        fmt::format("--files: {} files of these sizes do not fit on {}", study.files, drive_.name));
-  }
+  if (options_.workload == "study") return study(seed);
   if (options_.replays()) return std::make_unique<sim::ReplayWorkload>(trace_, options_.speed);
   if (options_.workload == "starving") return std::make_unique<sim::StarvingWorkload>(random);
   if (options_.workload != "poisson") random.arrivals_per_second = 0;
@@ -95,6 +88,19 @@ base::Result<std::unique_ptr<sim::DiskWorkload>> DiskBench::workload(std::uint64
     random.writes = random.writes > 0 ? random.writes : 0.3;
   }
   return std::make_unique<sim::RandomWorkload>(random);
+}
+
+base::Result<std::unique_ptr<sim::DiskWorkload>> DiskBench::study(std::uint64_t seed) const {
+  sim::StudyShape shape = options_.study;
+  shape.seed = seed;
+  if (!sim::StudyWorkload::fits(shape)) {
+    return base::fail(
+        base::ErrorKind::kInvalid,
+        fmt::format("--files: {} files of these sizes do not fit on {}", shape.files, drive_.name));
+  }
+  auto direct = std::make_unique<sim::StudyWorkload>(shape);
+  if (options_.page_cache.pages == 0) return direct;
+  return std::make_unique<sim::CachedWorkload>(std::move(direct), options_.page_cache);
 }
 
 base::Result<sim::DiskRun> DiskBench::run(const std::string& scheduler, std::uint64_t seed,

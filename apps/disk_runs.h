@@ -18,6 +18,7 @@
 #include "disk/request_trace.h"
 #include "sim/disk_workload.h"
 #include "sim/disk_world.h"
+#include "sim/page_cache.h"
 
 namespace fairlead::apps {
 
@@ -31,6 +32,7 @@ struct DiskRunOptions {
   disk::SchedulerShape shape;
   disk::DiskQueueing queueing{.depth = 2};
   sim::StudyShape study;
+  sim::PageCacheShape page_cache;  // in front of the study
   sim::RandomShape random;
   std::string trace;  // replay: the file
   double speed = 1;   // replay
@@ -61,6 +63,7 @@ class DiskBench {
   base::Status check() const;
   base::Status read_trace();
   base::Result<std::unique_ptr<sim::DiskWorkload>> workload(std::uint64_t seed) const;
+  base::Result<std::unique_ptr<sim::DiskWorkload>> study(std::uint64_t seed) const;
 
   DiskRunOptions options_;
   Drive drive_;

@@ -99,12 +99,14 @@ std::optional<DiskAsk> StudyWorkload::next(std::uint32_t number) {
   const double share = process.first ? process.random.unit() : 1;
   process.first = false;
   const File& file = files_[process.file];
+  const std::uint64_t left = std::uint64_t{file.pages - process.page} * shape_.page_sectors;
   const std::uint64_t sector = file.sector + std::uint64_t{process.page++} * shape_.page_sectors;
   return DiskAsk{.after_ns = std::llround(share * sleep_ms * kNsPerMs),
                  .request = {.sector = sector,
                              .sector_count = shape_.page_sectors,
                              .op = disk::IoOp::kRead,
-                             .owner = number}};
+                             .owner = number},
+                 .left_sectors = left};
 }
 
 RandomWorkload::RandomWorkload(const RandomShape& shape) : shape_(shape) {

@@ -26,6 +26,7 @@ namespace fairlead::sim {
 struct DiskAsk {
   std::int64_t after_ns = 0;  // since the process' last answer; of an arrival: since the last one
   disk::IoRequest request;
+  std::uint64_t left_sectors = 0;  // of what is read in one go, with the request's; 0: unknown
 };
 
 class DiskWorkload {

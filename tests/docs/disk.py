@@ -48,6 +48,19 @@ class Disk(unittest.TestCase):
             for one in table:
                 self.assertGreater(one["response_ms"]["mean"], 0)
 
+    def test_those_that_are_named_are_compared(self):
+        words = ["--scheduler", "satf", "--scheduler", "cats:gate=0"]
+        table = self.said("compare", *words, "--requests", "300", "--seeds", "1")["schedulers"]
+        self.assertEqual([one["scheduler"] for one in table], ["satf", "cats:gate=0"])
+
+    def test_a_page_cache_makes_fewer_and_longer_reads(self):
+        run = {pages: self.said("simulate", "--requests", "2000", "--page-cache", pages)
+               for pages in ("0", "2000")}
+        sectors = {pages: one["elapsed_ns"] * one["sectors_per_ms"] / 1e6 / one["requests"]
+                   for pages, one in run.items()}
+        self.assertAlmostEqual(sectors["0"], 8, delta=0.01)
+        self.assertGreater(sectors["2000"], 12)
+
     def test_the_same_seed_gives_the_same_bytes(self):
         words = ["compare", "--requests", "500", "--seeds", "2"]
         self.assertEqual(disk(*words).stdout, disk(*words).stdout)
