@@ -53,12 +53,9 @@ EngineKind engine_of(const std::string& word) {
   return word == "pool" ? EngineKind::kPool : EngineKind::kAuto;
 }
 
-struct ChosenK {
-  double k;
-  bool locked;
-};
 // "auto" adapts from 1 on.
-base::Result<ChosenK> parse_k(const std::string& text) {
+base::Result<fairlead::apps::ChosenK> parse_k(const std::string& text) {
+  using fairlead::apps::ChosenK;
   if (text == "auto") return ChosenK{1, false};
   if (text == "lock") return ChosenK{1, true};
   using fairlead::disk::Dilation;
@@ -68,34 +65,59 @@ base::Result<ChosenK> parse_k(const std::string& text) {
                     text + " is none of auto, lock, a number from 0.0625 to 64");
 }
 
-void add_throttle_options(Command start, fairlead::block::ThrottleOptions& throttle) {
+constexpr const char* kAuto = "auto";
+
+base::Result<std::uint64_t> parse_depth(const std::string& text) {
+  if (text == kAuto) return 0;
+  return base::parse_unsigned(text, 1, 256);
+}
+
+void add_disk_options(Command start, ServiceCommand& command) {
   start
-      .add_option("--throttle", throttle.drive_name,
+      .add_option("--throttle", command.throttle.drive_name,
                   "give the image the timing of this drive (see `fairlead disk drives`)")
       .type_name("DRIVE|FILE");
   start
-      .add_option("--scheduler", throttle.scheduler,
-                  "with --throttle: NAME[:PARAMETER=VALUE,...] (see `fairlead disk schedulers`)")
+      .add_option_function(
+          "--scheduler",
+          [&command](const std::string& text) {
+            if (text != kAuto) command.scheduler = text;
+          },
+          "who is read next: NAME[:PARAMETER=VALUE,...] (see `fairlead disk schedulers`); auto is "
+          "noop with --throttle, else none")
       .check(accepts([](const std::string& text) -> base::Result<bool> {
-        FL_TRY_STATUS(fairlead::disk::check_scheduler(text));
+        if (text != kAuto) FL_TRY_STATUS(fairlead::disk::check_scheduler(text));
         return true;
       }))
-      .type_name("NAME")
-      .capture_default_str();
+      .type_name("NAME|auto")
+      .default_str(kAuto);
   start
       .add_option_function(
           "--k",
-          [&throttle](const std::string& text) {
-            const ChosenK chosen = *parse_k(text);
-            throttle.k = chosen.k;
-            throttle.locked = chosen.locked;
+          [&command](const std::string& text) {
+            if (text != kAuto) command.k = *parse_k(text);
           },
           "with --throttle: how many times slower than the drive; auto adapts, lock is 1")
       .check(accepts(parse_k))
       .type_name("auto|N|lock")
       .default_str("auto");
-  add_count(start, "--disk-depth", throttle.queueing.depth, 1, 256,
-            "with --throttle: transfers taken from the scheduler and not ended");
+  start
+      .add_option_function(
+          "--disk-depth",
+          [&command](const std::string& text) {
+            if (text != kAuto) command.disk_depth = static_cast<std::uint32_t>(*parse_depth(text));
+          },
+          "with a scheduler: transfers taken from it and not ended, 1 to 256; auto is 2 with "
+          "--throttle, else 32")
+      .check(accepts(parse_depth))
+      .type_name("N|auto")
+      .default_str(kAuto);
+  start
+      .add_option("--disk-log", command.disk_log,
+                  "with --throttle: each request as CSV, for `fairlead disk`")
+      .check(not_empty())
+      .configurable(false)
+      .type_name("FILE");
 }
 
 void add_start_options(Command start, ServiceCommand& command) {
@@ -142,12 +164,7 @@ void add_start_options(Command start, ServiceCommand& command) {
       .check(one_of({"auto", "uring", "pool"}))
       .type_name("auto|uring|pool")
       .default_str("auto");
-  add_throttle_options(start, command.throttle);
-  start
-      .add_option("--disk-log", command.disk_log,
-                  "with --throttle: each request as CSV, for `fairlead disk`")
-      .check(not_empty())
-      .type_name("FILE");
+  add_disk_options(start, command);
   start.add_flag("--foreground", command.foreground, "do not become a daemon");
   start.add_flag_callback(
       "--no-sandbox", [&] { command.sandbox = false; },

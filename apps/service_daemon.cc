@@ -238,14 +238,33 @@ base::Status serve(const ServiceCommand& command, Opened opened, std::uint64_t c
   return {};
 }
 
-// The drive's file is read before the daemon detaches.
-base::Status choose_throttle(ServiceCommand& command) {
-  block::ThrottleOptions& throttle = command.throttle;
-  if (throttle.drive_name.empty()) {
-    if (command.disk_log.empty()) return {};
-    return base::fail(ErrorKind::kInvalid,
-                      "--disk-log: only with --throttle is there a disk's log");
+base::Status need_throttle(const ServiceCommand& command) {
+  const char* given = command.k ? "--k" : command.disk_log.empty() ? nullptr : "--disk-log";
+  if (given == nullptr) return {};
+  return base::fail(base::Error(ErrorKind::kInvalid, std::string(given) + ": nothing is throttled")
+                        .advise("say to which drive: --throttle"));
+}
+
+// A scheduler alone: the image keeps its own times.
+base::Status choose_scheduler(ServiceCommand& command) {
+  FL_TRY_STATUS(need_throttle(command));
+  if (!command.scheduler) {
+    if (!command.disk_depth) return {};
+    return base::fail(base::Error(ErrorKind::kInvalid, "--disk-depth: there is no scheduler")
+                          .advise("name one: --scheduler"));
   }
+  block::ScheduledOptions chosen;
+  chosen.scheduler = *command.scheduler;
+  chosen.depth = std::min(command.disk_depth.value_or(chosen.depth), command.limits.queue_depth);
+  chosen.shape.slots = std::min(chosen.shape.slots, command.limits.queue_depth);
+  command.limits.scheduled = std::move(chosen);
+  return {};
+}
+
+// The drive's file is read before the daemon detaches.
+base::Status choose_disk(ServiceCommand& command) {
+  block::ThrottleOptions& throttle = command.throttle;
+  if (throttle.drive_name.empty()) return choose_scheduler(command);
 #ifdef FL_HAVE_DRIVES
   FL_TRY(const Drive drive, find_drive(throttle.drive_name));
   throttle.drive = drive.shape;
@@ -253,6 +272,12 @@ base::Status choose_throttle(ServiceCommand& command) {
   return base::fail(ErrorKind::kUnsupported,
                     "--throttle: built without libtomlplusplus-dev, no drives");
 #endif
+  throttle.scheduler = command.scheduler.value_or(throttle.scheduler);
+  throttle.queueing.depth = command.disk_depth.value_or(throttle.queueing.depth);
+  if (command.k) {
+    throttle.k = command.k->k;
+    throttle.locked = command.k->locked;
+  }
   throttle.shape.slots = std::min(throttle.shape.slots, command.limits.queue_depth);
   command.limits.throttle = throttle;
   return {};
@@ -261,7 +286,7 @@ base::Status choose_throttle(ServiceCommand& command) {
 }  // namespace
 
 int start_service(ServiceCommand command) {
-  if (auto chosen = choose_throttle(command); !chosen) return fail(kProgram, chosen.error());
+  if (auto chosen = choose_disk(command); !chosen) return fail(kProgram, chosen.error());
   auto opened = open_everything(command);
   if (!opened) return fail(kProgram, opened.error());
   const auto cache = cache_bytes(command, opened->image);

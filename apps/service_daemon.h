@@ -11,13 +11,21 @@
 
 namespace fairlead::apps {
 
+struct ChosenK {
+  double k;
+  bool locked;
+};
+
 struct ServiceCommand {
   std::string name = "block";
   std::string image = "disk1.img";
   std::optional<std::uint64_t> cache_bytes;  // none (auto): 1 % of the image
   block::ServiceLimits limits;
   block::ThrottleOptions throttle;  // if its drive has a name
-  std::string disk_log;             // empty: none
+  std::optional<std::string> scheduler;
+  std::optional<std::uint32_t> disk_depth;
+  std::optional<ChosenK> k;
+  std::string disk_log;  // empty: none
   bool foreground = false;
   bool sandbox = true;
   std::string output = "text";

@@ -113,6 +113,8 @@ constexpr const char* kTimes[] = {"p50", "p99"};
 constexpr const char* kThrottleCounts[] = {"answered", "late", "within_2_percent"};
 constexpr const char* kThrottleTexts[] = {"drive", "scheduler"};
 constexpr const char* kThrottleReals[] = {"k"};
+constexpr const char* kScheduledCounts[] = {"depth", "requests", "transfers"};
+constexpr const char* kScheduledTexts[] = {"scheduler"};
 constexpr const char* kLogTexts[] = {"file", "ended"};
 constexpr const char* kLogCounts[] = {"requests"};
 constexpr const char* kOfClient[] = {"client", "pid",    "weight",     "requests",
@@ -157,6 +159,11 @@ bool makes_sense(const json& data) {
     return false;
   }
   if (data.contains("throttle") && !throttle_makes_sense(data["throttle"])) return false;
+  if (const auto scheduled = data.find("scheduled");
+      scheduled != data.end() && !(all_are(*scheduled, kScheduledCounts, is_count) &&
+                                   all_are(*scheduled, kScheduledTexts, is_text))) {
+    return false;
+  }
   const auto latency = data.find("latency_ns");
   const auto clients = data.find("clients");
   if (latency == data.end() || !all_are(*latency, kTimes, is_count)) return false;
@@ -251,6 +258,12 @@ void print_status(const json& data) {
   if (const auto throttle = data.find("throttle"); throttle != data.end()) {
     text += throttle_line(*throttle);
     if (throttle->contains("log")) text += log_line((*throttle)["log"]);
+  }
+  if (const auto scheduled = data.find("scheduled"); scheduled != data.end()) {
+    text += fmt::format("in the order of {}, {} at once · {} read as {}\n",
+                        printable((*scheduled)["scheduler"]), count(*scheduled, "depth"),
+                        counted((*scheduled)["requests"].get<std::uint64_t>(), "request"),
+                        counted((*scheduled)["transfers"].get<std::uint64_t>(), "transfer"));
   }
   const auto connected = data["clients_connected"].get<std::uint64_t>();
   text += fmt::format("{} connected\n", counted(connected, "client"));

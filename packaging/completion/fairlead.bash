@@ -19,7 +19,8 @@ _fairlead_words() {
       --warm-up --seed --processes --depth --slots --merge-sectors --tick --extra --clock-scale
       --files --files-alpha --files-least --zipf --size-log-mean --size-log-sigma --sleep-alpha
       --sleep-least --sleep-most --population --page-sectors --think --onwards --writes --rate
-      --request-sectors --trace --speed --scheduler --log --seeds --out --output --help --version" ;;
+      --request-sectors --page-cache --read-ahead --trace --speed --scheduler --log --seeds --out
+      --output --help --version" ;;
     fairlead-trace) echo "record report export import live --service --host --guest --file
       --duration --pair --plot --format --to --interval --rounds --output --help --version" ;;
     fairlead-vcpu) echo "--uri --once --dry-run --explain --output --config --record --replay --pcpus

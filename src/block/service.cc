@@ -28,11 +28,12 @@ constexpr std::uint64_t token_of(ClientIndex index, std::uint32_t number) noexce
 }
 constexpr ClientIndex index_of(std::uint64_t token) noexcept { return token & 0xffff; }
 
-// Throttled, what may be at the device is the scheduler's to say, and the model's to end.
+// What may be at the device is the scheduler's to say, where there is one.
 disk::DepthLimits depth_limits(const ServiceLimits& limits) noexcept {
-  if (limits.throttle) {
-    return {.min_depth = limits.throttle->shape.slots, .max_depth = limits.throttle->shape.slots};
-  }
+  const std::uint32_t slots = limits.throttle    ? limits.throttle->shape.slots
+                              : limits.scheduled ? limits.scheduled->shape.slots
+                                                 : 0;
+  if (slots != 0) return {.min_depth = slots, .max_depth = slots};
   return {.min_depth = std::min(kLeastDepth, limits.queue_depth), .max_depth = limits.queue_depth};
 }
 
@@ -67,8 +68,10 @@ base::Status Service::start() {
   idle_.touch();
   started_ns_ = looked_ns_ = now_ns_ = clock_.now_ns();
   if (limits_.throttle) {
-    FL_TRY(throttle_, Throttle::open(*limits_.throttle, reads_.image().sectors(), now_ns_));
+    FL_TRY(stage_, Throttle::open(*limits_.throttle, reads_.image().sectors(), now_ns_));
     WakeWindow::sharpen_this_thread();
+  } else if (limits_.scheduled) {
+    FL_TRY(stage_, ScheduledDisk::open(*limits_.scheduled));
   }
   return reads_.engine().watch(orders_.signal_fd(), kOrdersToken);
 }
@@ -175,7 +178,7 @@ void Service::dismiss(ClientIndex index) {
   Seat& seat = seats_[index];
   reads_.engine().unwatch(seat.port->doorbell_fd(), token_of(index, seat.port->identity().number));
   fair_.remove(index, [](std::uint32_t) {});
-  if (throttle_) throttle_->left(index);
+  if (stage_) stage_->left(index);
   if (seat.active) std::erase(active_, index);
   if (seat.answered) std::erase(answered_, index);
   trace_.left(*seat.port);
@@ -282,7 +285,7 @@ bool Service::drained_long_enough() const noexcept {
 }
 
 bool Service::dispatch() {
-  if (throttle_) return dispatch_throttled();
+  if (stage_) return dispatch_scheduled();
   if (drained_long_enough()) return false;
   bool busy = false;
   while (fair_.pending() > 0 && reads_.has_room()) {
@@ -305,43 +308,43 @@ bool Service::dispatch() {
 }
 
 // The fair queue says who may wait at the disk, the disk's scheduler who goes first.
-bool Service::dispatch_throttled() {
+bool Service::dispatch_scheduled() {
   now_ns_ = clock_.now_ns();
-  throttle_->advance(now_ns_);
-  start_throttled();
-  bool busy = answer_throttled();
-  while (fair_.pending() > 0 && throttle_->has_room() && !drained_long_enough()) {
+  stage_->advance(now_ns_);
+  start_scheduled();
+  bool busy = answer_scheduled();
+  while (fair_.pending() > 0 && stage_->has_room() && !drained_long_enough()) {
     const auto pick = fair_.next(now_ns_);
     if (!pick) break;
     busy = true;
     const abi::BlockRequest& request = seats_[pick->client].port->request(pick->tag);
-    throttle_->arrive({pick->client, pick->tag}, request.sector, request.sector_count,
-                      request.thread, now_ns_);
-    start_throttled();
+    stage_->arrive({pick->client, pick->tag}, request.sector, request.sector_count, request.thread,
+                   now_ns_);
+    start_scheduled();
   }
-  return answer_throttled() || busy;
+  return answer_scheduled() || busy;
 }
 
 // The data of what the scheduler has sent are read at once, whatever the model says.
-void Service::start_throttled() {
-  throttle_->take_started([&](disk::Slot slot, const disk::IoRequest& request) {
-    const Throttle::Ask& ask = throttle_->ask(slot);
+void Service::start_scheduled() {
+  stage_->take_started([&](disk::Slot slot, const disk::IoRequest& request) {
+    const DiskStage::Ask& ask = stage_->ask(slot);
     ClientPort* port = seats_[ask.client].port.get();
     if (port != nullptr) trace_.issued(*port, ask.tag);
     if (reads_.image().is_null()) {
       if (port != nullptr) {
         std::memset(port->data(ask.tag), 0, std::size_t{request.sector_count} * abi::kSectorBytes);
       }
-      throttle_->data_came(slot, true, now_ns_);
+      stage_->data_came(slot, true, now_ns_);
     } else {
       reads_.read(request.sector, request.sector_count, slot);
     }
   });
 }
 
-bool Service::answer_throttled() {
+bool Service::answer_scheduled() {
   bool busy = false;
-  throttle_->take_answers([&](const Throttle::Ask& ask, bool good) {
+  stage_->take_answers([&](const DiskStage::Ask& ask, bool good) {
     busy = true;
     fair_.completed(ask.client);
     ClientPort* port = seats_[ask.client].port.get();
@@ -354,14 +357,13 @@ bool Service::answer_throttled() {
 
 // The bytes that were read for a waiter; nullptr: they could not be.
 void Service::read_came(std::uint32_t waiter, const std::byte* bytes) {
-  const Throttle::Ask ask = throttle_
-                                ? throttle_->ask(waiter)
-                                : Throttle::Ask{waiter / limits_.slots, waiter % limits_.slots};
+  const DiskStage::Ask ask =
+      stage_ ? stage_->ask(waiter) : DiskStage::Ask{waiter / limits_.slots, waiter % limits_.slots};
   ClientPort* port = seats_[ask.client].port.get();
   const std::uint32_t size =
       port == nullptr ? 0 : port->request(ask.tag).sector_count * abi::kSectorBytes;
   if (bytes != nullptr && port != nullptr) std::memcpy(port->data(ask.tag), bytes, size);
-  if (throttle_) return throttle_->data_came(waiter, bytes != nullptr, now_ns_);
+  if (stage_) return stage_->data_came(waiter, bytes != nullptr, now_ns_);
   fair_.completed(ask.client);
   if (port == nullptr) return;
   answer(ask.client, ask.tag, bytes != nullptr ? BlockStatus::kOk : BlockStatus::kIoError,
@@ -381,7 +383,7 @@ bool Service::reap() {
       read_came(waiter, bytes);
     });
   }
-  if (throttle_) (void)answer_throttled();
+  if (stage_) (void)answer_scheduled();
   return count > 0;
 }
 
@@ -452,7 +454,7 @@ bool Service::arm_all() {
 // Where both sides sleep at once and one caller alone calls, it and we never run at the same time:
 // on one core each wakes the other without waking a core that has gone idle.
 void Service::place() noexcept {
-  if (limits_.poll_ns != 0 || throttle_) return;
+  if (limits_.poll_ns != 0 || stage_) return;
   if (active_.size() == 1) {
     const ClientPort& port = *seats_[active_.front()].port;
     if (port.lone_caller()) return core_.follow(port.core_untrusted());
@@ -460,11 +462,15 @@ void Service::place() noexcept {
   core_.roam();
 }
 
+// Before the time that a model names, as a sleep may last longer.  A scheduler that waits is in no
+// such hurry.
+std::int64_t Service::early_ns() const noexcept { return limits_.throttle ? wake_window_.ns() : 0; }
+
 // The model ends something so soon that a sleep might be too long.
 bool Service::due_soon() const noexcept {
-  if (!throttle_) return false;
-  const std::int64_t next = throttle_->next_ns();
-  return next != disk::ModelledDisk::kNever && next - wake_window_.ns() <= clock_.now_ns();
+  if (!stage_) return false;
+  const std::int64_t next = stage_->next_ns();
+  return next != DiskStage::kNever && next - early_ns() <= clock_.now_ns();
 }
 
 // True: slept.
@@ -473,12 +479,12 @@ bool Service::rest() {
   if (orders_.waiting()) return false;
   place();
   const std::int64_t idle_ns = idle_.remaining_ns();
-  const std::int64_t next_ns = throttle_ ? throttle_->next_ns() : disk::ModelledDisk::kNever;
-  if (next_ns == disk::ModelledDisk::kNever) {
+  const std::int64_t next_ns = stage_ ? stage_->next_ns() : DiskStage::kNever;
+  if (next_ns == DiskStage::kNever) {
     reads_.engine().wait(idle_ns);
     return true;
   }
-  const std::int64_t wake_ns = next_ns - wake_window_.ns();
+  const std::int64_t wake_ns = next_ns - early_ns();
   const std::int64_t sleep_ns = wake_ns - clock_.now_ns();
   if (sleep_ns <= 0) return false;
   reads_.engine().wait(idle_ns == kNoTimeout ? sleep_ns : std::min(sleep_ns, idle_ns));
@@ -511,7 +517,7 @@ ServiceStats Service::collect() const {
   stats.device_reads = engine.reads;
   stats.enters = engine.enters;
   stats.sleeps = engine.sleeps;
-  if (throttle_) stats.throttle = throttle_->stats();
+  if (stage_) stage_->tell(stats);
   for (const Seat& seat : seats_) {
     if (!seat.port) continue;
     ClientPort& port = *seat.port;

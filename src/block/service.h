@@ -6,7 +6,8 @@
 //     rings → intake → cache ─ hit ──────────────────────────→ answer → publish
 //                        └ miss → FairQueue → ReadPath → answer → publish
 //
-// Throttled, the fair queue feeds a disk's scheduler, and a model says when to answer (throttle.h).
+// With a disk's scheduler the fair queue feeds that one (scheduled_disk.h); throttled, a model says
+// when to answer, too (throttle.h).
 //
 // Thread-safety: start() and run() are the service thread.  The orders may come from any other;
 // the thread obeys them at its next turn.
@@ -27,6 +28,7 @@
 #include "block/image.h"
 #include "block/orders.h"
 #include "block/read_path.h"
+#include "block/scheduled_disk.h"
 #include "block/service_stats.h"
 #include "block/service_trace.h"
 #include "block/throttle.h"
@@ -48,7 +50,8 @@ struct ServiceLimits {
   std::int64_t idle_ns = 300 * base::kNanosPerSecond;  // without a request; 0: no limit
   std::uint64_t cache_bytes = 0;                       // data and bookkeeping
   EngineKind engine = EngineKind::kAuto;
-  std::optional<ThrottleOptions> throttle{};  // to a drive's timing
+  std::optional<ThrottleOptions> throttle{};    // to a drive's timing, or
+  std::optional<ScheduledOptions> scheduled{};  // only in a scheduler's order
 };
 
 enum class RunEnd : std::uint8_t { kDrained, kHalted, kIdle };
@@ -115,11 +118,11 @@ class Service {
   void identify(ClientPort& port, std::uint32_t slot);
   bool drained_long_enough() const noexcept;
   bool dispatch();
-  bool dispatch_throttled();
+  bool dispatch_scheduled();
   bool reap();
   void read_came(std::uint32_t waiter, const std::byte* bytes);
-  void start_throttled();
-  bool answer_throttled();
+  void start_scheduled();
+  bool answer_scheduled();
   void heard(std::uint64_t token, bool still_watched);
   void answer(disk::ClientIndex index, std::uint32_t slot, abi::BlockStatus status,
               std::uint32_t bytes);
@@ -130,6 +133,7 @@ class Service {
   void share_polling();
   bool arm_all();
   void place() noexcept;
+  std::int64_t early_ns() const noexcept;
   bool due_soon() const noexcept;
   bool rest();
   void look_at_image();
@@ -151,7 +155,7 @@ class Service {
   ReadPath reads_;
   disk::FairQueue fair_;
   shm::AdaptivePoll poll_;
-  std::unique_ptr<Throttle> throttle_;
+  std::unique_ptr<DiskStage> stage_;  // null: none
   WakeWindow wake_window_;
   CoreFollower core_;
   ServiceTrace trace_;

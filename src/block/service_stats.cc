@@ -20,6 +20,16 @@ void add_latency(base::JsonWriter& json, const base::Histogram& latency,
       .end_object();
 }
 
+void add_scheduled(base::JsonWriter& json, const ScheduledStats& scheduled) {
+  json.key("scheduled")
+      .begin_object()
+      .member("scheduler", scheduled.scheduler)
+      .member("depth", scheduled.depth)
+      .member("requests", scheduled.requests)
+      .member("transfers", scheduled.transfers)
+      .end_object();
+}
+
 void add_throttle(base::JsonWriter& json, const ThrottleStats& throttle) {
   json.key("throttle").begin_object();
   json.member("drive", throttle.drive)
@@ -87,6 +97,7 @@ std::string report(const ServiceStats& stats) {
       .member("sleeps", stats.sleeps);
   add_latency(json, stats.latency_ns);
   if (stats.throttle) add_throttle(json, *stats.throttle);
+  if (stats.scheduled) add_scheduled(json, *stats.scheduled);
   json.member("clients_connected", stats.clients.size()).key("clients").begin_array();
   for (const ClientStats& client : stats.clients) {
     if (out.size() > kMostBeforeClient) break;

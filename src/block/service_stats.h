@@ -10,6 +10,7 @@
 
 #include "base/histogram.h"
 #include "block/client_port.h"
+#include "block/scheduled_disk.h"
 #include "block/throttle.h"
 
 namespace fairlead::block {
@@ -47,6 +48,7 @@ struct ServiceStats {
   base::Histogram latency_ns;  // arrival in the ring seen → answer published
   std::vector<ClientStats> clients;
   std::optional<ThrottleStats> throttle{};
+  std::optional<ScheduledStats> scheduled{};
 
   double hit_ratio() const noexcept {
     return cache_lookups == 0

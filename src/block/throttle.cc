@@ -2,10 +2,10 @@
 #include "block/throttle.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 
+#include "block/service_stats.h"
 #include "disk/scheduler_table.h"
 
 namespace fairlead::block {
@@ -29,32 +29,25 @@ base::Result<std::unique_ptr<Throttle>> Throttle::open(const ThrottleOptions& op
 
 Throttle::Throttle(const ThrottleOptions& options, std::unique_ptr<disk::Scheduler> scheduler,
                    std::int64_t now_ns)
-    : options_(options),
+    : DiskStage(options.shape),
+      options_(options),
       scheduler_(std::move(scheduler)),
       model_(disk::make_model(options.drive)),
       disk_(*scheduler_, *model_, options.shape, options.queueing),
       clock_(now_ns, options.k),
       dilation_(options.k, options.locked),
-      owners_(options.shape.owners),
       held_(options.shape.slots),
-      free_(options.shape.slots),
-      now_ns_(now_ns) {
-  std::iota(free_.rbegin(), free_.rend(), 0U);
-  started_.reserve(options.shape.slots);
-  answers_.reserve(options.shape.slots);
-}
+      now_ns_(now_ns) {}
 
 void Throttle::arrive(Ask ask, std::uint64_t sector, std::uint32_t count, std::uint32_t thread,
                       std::int64_t now_ns) {
   advance(now_ns);
-  const disk::Slot slot = free_.back();
-  free_.pop_back();
+  const disk::Slot slot = seat(ask, sector, count, thread);
   Held& held = held_[slot];
-  held = {.ask = ask};
+  held = {};
   held.story.slot = slot;
   held.story.number = arrivals_++;
-  held.story.request = {
-      .sector = sector, .sector_count = count, .owner = owners_.of(ask.client, thread)};
+  held.story.request = request(slot);
   held.story.arrived_ns = clock_.virtual_ns(now_ns);
   if (options_.on_arrival) options_.on_arrival(held.story);
   disk_.arrive(slot, held.story.request, held.story.arrived_ns, *this);
@@ -73,7 +66,7 @@ std::int64_t Throttle::next_ns() const noexcept {
 void Throttle::dispatched(const disk::Transfer& transfer, std::int64_t virtual_ns) {
   for (const disk::Slot slot : transfer.slots) {
     held_[slot].story.dispatched_ns = virtual_ns;
-    started_.push_back(slot);
+    start(slot);
   }
 }
 
@@ -88,7 +81,7 @@ void Throttle::completed(const disk::Transfer& transfer, const disk::Access& acc
     held.ended = true;
     if (options_.on_end) options_.on_end(held.story);
     if (options_.log != nullptr) options_.log->add(held.story);
-    if (held.data) answer(slot, false);
+    if (held.data) finish(slot, false);
   }
 }
 
@@ -99,11 +92,11 @@ void Throttle::data_came(disk::Slot slot, bool good, std::int64_t now_ns) {
   held.good = good;
   if (!held.ended) return;
   ++stats_.late;
-  answer(slot, true);
+  finish(slot, true);
 }
 
 // Both are there.
-void Throttle::answer(disk::Slot slot, bool late) {
+void Throttle::finish(disk::Slot slot, bool late) {
   const Held& held = held_[slot];
   const ThrottleStory& story = held.story;
   const std::int64_t due_ns = clock_.real_ns(story.ended_ns);
@@ -114,10 +107,11 @@ void Throttle::answer(disk::Slot slot, bool late) {
   stats_.lateness_ns.record(static_cast<std::uint64_t>(late_ns));
   stats_.service_ns.record(static_cast<std::uint64_t>(story.ended_ns - story.dispatched_ns));
   stats_.response_ns.record(static_cast<std::uint64_t>(story.ended_ns - story.arrived_ns));
-  answers_.push_back({held.ask, held.good});
-  free_.push_back(slot);
+  answer(slot, held.good);
   if (dilation_.answered(late)) clock_.set_k(dilation_.k(), now_ns_);
 }
+
+void Throttle::tell(ServiceStats& stats) const { stats.throttle = this->stats(); }
 
 ThrottleStats Throttle::stats() const {
   ThrottleStats stats = stats_;

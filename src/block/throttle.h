@@ -23,7 +23,7 @@
 #include "base/histogram.h"
 #include "base/result.h"
 #include "block/disk_log.h"
-#include "block/owner_table.h"
+#include "block/disk_stage.h"
 #include "disk/dilation.h"
 #include "disk/drive.h"
 #include "disk/modelled_disk.h"
@@ -68,65 +68,33 @@ struct ThrottleStats {
   std::optional<DiskLogStats> log{};
 };
 
-class Throttle final : private disk::DiskEvents {
+class Throttle final : public DiskStage, private disk::DiskEvents {
  public:
-  struct Ask {  // whose request it is
-    disk::ClientIndex client = 0;
-    std::uint32_t tag = 0;
-  };
-
   static base::Result<std::unique_ptr<Throttle>> open(const ThrottleOptions& options,
                                                       std::uint64_t image_sectors,
                                                       std::int64_t now_ns);
 
-  bool has_room() const noexcept { return !free_.empty(); }
-  // `thread`: a hint which of the client's threads waits.
   void arrive(Ask ask, std::uint64_t sector, std::uint32_t count, std::uint32_t thread,
-              std::int64_t now_ns);
-  void advance(std::int64_t now_ns);
-  // The data of a request that was started are there, or will never be.
-  void data_came(disk::Slot slot, bool good, std::int64_t now_ns);
-
-  // Requests whose data are to be read now.
-  template <typename Visitor>
-  void take_started(Visitor&& visitor) {
-    for (std::size_t i = 0; i < started_.size(); ++i) {
-      visitor(started_[i], held_[started_[i]].story.request);
-    }
-    started_.clear();
-  }
-  // Requests that are to be answered now.
-  template <typename Visitor>
-  void take_answers(Visitor&& visitor) {
-    for (const Answer& one : answers_) visitor(one.ask, one.good);
-    answers_.clear();
-  }
-
-  const Ask& ask(disk::Slot slot) const noexcept { return held_[slot].ask; }
-  // When advance() has something to do; disk::ModelledDisk::kNever.
-  std::int64_t next_ns() const noexcept;
-  void left(disk::ClientIndex client) noexcept { owners_.leave(client); }
+              std::int64_t now_ns) override;
+  void advance(std::int64_t now_ns) override;
+  void data_came(disk::Slot slot, bool good, std::int64_t now_ns) override;
+  std::int64_t next_ns() const noexcept override;
+  void tell(ServiceStats& stats) const override;
   ThrottleStats stats() const;
 
  private:
   struct Held {
-    Ask ask;
     ThrottleStory story{};
     bool data = false;  // there, or failed
     bool good = false;
     bool ended = false;  // by the model
   };
-  struct Answer {
-    Ask ask;
-    bool good;
-  };
-
   Throttle(const ThrottleOptions& options, std::unique_ptr<disk::Scheduler> scheduler,
            std::int64_t now_ns);
   void dispatched(const disk::Transfer& transfer, std::int64_t virtual_ns) override;
   void completed(const disk::Transfer& transfer, const disk::Access& access,
                  std::int64_t virtual_ns) override;
-  void answer(disk::Slot slot, bool late);
+  void finish(disk::Slot slot, bool late);
 
   const ThrottleOptions options_;
   std::unique_ptr<disk::Scheduler> scheduler_;
@@ -134,11 +102,7 @@ class Throttle final : private disk::DiskEvents {
   disk::ModelledDisk disk_;
   disk::VirtualClock clock_;
   disk::Dilation dilation_;
-  OwnerTable owners_;
   std::vector<Held> held_;
-  std::vector<disk::Slot> free_;
-  std::vector<disk::Slot> started_;
-  std::vector<Answer> answers_;
   ThrottleStats stats_;
   std::uint64_t arrivals_ = 0;
   std::int64_t now_ns_;
