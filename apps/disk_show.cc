@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/disk_show.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <utility>
@@ -9,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/disk_figures.h"
 #include "apps/gnuplot.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -19,11 +19,6 @@
 
 namespace fairlead::apps {
 namespace {
-
-constexpr double kNsPerMs = 1e6;
-
-double ms(double ns) { return ns / kNsPerMs; }
-double ms(std::uint64_t ns) { return static_cast<double>(ns) / kNsPerMs; }
 
 void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
@@ -58,62 +53,20 @@ std::string text(const Estimate& value) {
   return fmt::format("{:.2f} ± {:.2f}", value.mean, value.half_width);
 }
 
-// Where the head goes, request by request: one line each, time downwards.
-std::string drawing(const sim::ExampleTable& table) {
-  constexpr std::uint64_t kWidth = 100;
-  constexpr std::uint64_t kStep = 2;  // distance of a column
-  std::string out;
-  std::uint64_t head = sim::kExampleHead;
-  for (const sim::ExampleRow& row : table.rows) {
-    std::string line(kWidth / kStep + 1, ' ');
-    const auto [low, high] = std::minmax({head / kStep, row.place / kStep});
-    for (std::uint64_t i = low; i <= high; ++i) line[i] = '-';
-    line[row.place / kStep] = row.place > head ? '>' : '<';
-    line[head / kStep] = '|';
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += fmt::format("  {:>3} {}\n", row.response(), line);
-    head = row.place;
-  }
-  return out;
-}
-
-void json_example(const std::vector<sim::ExampleTable>& tables) {
-  std::string line;
-  base::JsonWriter json(line);
-  json.begin_object().member("head", sim::kExampleHead).key("tables").begin_array();
-  for (const sim::ExampleTable& table : tables) {
-    json.begin_object().member("name", table.name).member("scheduler", table.scheduler);
-    json.member("mean_service", table.mean_service).member("mean_wait", table.mean_wait);
-    json.member("mean_response", table.mean_response).key("rows").begin_array();
-    for (const sim::ExampleRow& row : table.rows) {
-      json.begin_object().member("request", row.place).member("service", row.service);
-      json.member("wait", row.wait).member("response", row.response()).end_object();
-    }
-    json.end_array().end_object();
-  }
-  json.end_array().end_object();
-  print(line + "\n");
-}
-
 }  // namespace
 
 int show_example(const std::string& output) {
   const auto tables = sim::worked_example();
   if (output == "json") {
-    json_example(tables);
+    std::string line;
+    base::JsonWriter json(line);
+    json.begin_object();
+    add_example(json, tables);
+    json.end_object();
+    print(line + "\n");
     return kDone;
   }
-  print(fmt::format("requests 95, 10, 60, 41; the head at {}\n", sim::kExampleHead));
-  for (const sim::ExampleTable& table : tables) {
-    base::TextTable out({table.name, "service", "wait", "response"});
-    for (const sim::ExampleRow& row : table.rows) {
-      out.add({fmt::format("{}", row.place), fmt::format("{}", row.service),
-               fmt::format("{}", row.wait), fmt::format("{}", row.response())});
-    }
-    out.add({"mean", fmt::format("{:.2f}", table.mean_service),
-             fmt::format("{:.2f}", table.mean_wait), fmt::format("{:.2f}", table.mean_response)});
-    print("\n" + out.text() + "\n" + drawing(table));
-  }
+  print(example_text(tables));
   return kDone;
 }
 
@@ -233,17 +186,12 @@ base::Status draw_comparison(const std::string& folder,
   std::string plots;
   for (std::size_t i = 0; i < compared.size(); ++i) {
     const ComparedScheduler& one = compared[i];
-    base::Histogram responses;
     for (std::size_t run = 0; run < one.runs.size(); ++run) {
       csv += fmt::format("\"{}\",{}", one.scheduler, run + 1);
       for (const Figure& figure : kFigures) csv += fmt::format(",{}", figure.of(one.runs[run]));
       csv += '\n';
-      responses.merge(one.runs[run].response_ns);
     }
-    for (int share = 0; share <= 1000; share += 5) {
-      shares += fmt::format("{} {}\n", ms(responses.quantile(share / 1000.0)), share / 10.0);
-    }
-    shares += "\n\n";
+    shares += shares_in_time(all_responses(one.runs)) + "\n\n";
     plots += fmt::format("{}'responses.dat' index {} with lines lw 2 title \"{}\"",
                          i == 0 ? "" : ", ", i, one.scheduler);
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairlead reproduce: what a course document found, found again.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -28,22 +30,50 @@ struct Given {
   bool folder = false;
 };
 
+struct Document {
+  std::string_view name;
+  int (*reproduce)(const ReproduceOptions& options);
+  bool simulated;  // takes a seed
+  bool several;    // takes rounds
+};
+
+constexpr Document kDocuments[] = {
+    {.name = "001", .reproduce = apps::reproduce_managers, .simulated = true, .several = false},
+    {.name = "003", .reproduce = apps::reproduce_relay, .simulated = false, .several = true},
+#ifdef FL_HAVE_DRIVES
+    {.name = "004-disk", .reproduce = apps::reproduce_disk, .simulated = true, .several = true},
+#endif
+};
+
+std::string names(bool (*of)(const Document& document)) {
+  std::string all;
+  for (const Document& one : kDocuments) {
+    if (of(one)) all.append(all.empty() ? "" : " ").append(one.name);
+  }
+  return all;
+}
+
 int reproduce(ReproduceOptions options, const Given& given) {
-  const bool managers = options.document == "001";
-  if (!managers && options.document != "003") {
-    return apps::fail_usage(kReproduce,
-                            fmt::format("no document {} to reproduce; there are 001 003",
-                                        base::quoted(options.document)));
+  const auto* const document = std::ranges::find(kDocuments, options.document, &Document::name);
+  if (document == std::end(kDocuments)) {
+    return apps::fail_usage(
+        kReproduce, fmt::format("no document {} to reproduce; there are {}",
+                                base::quoted(options.document), names([](auto&) { return true; })));
   }
   if (given.folder && options.folder.empty()) {
     return apps::fail_usage(kReproduce, "--out: no folder named");
   }
-  if (managers ? given.rounds : given.seed) {
-    return apps::fail_usage(kReproduce, managers ? "--rounds: only for 003, which is measured"
-                                                 : "--seed: only for 001, which is simulated");
+  if (given.rounds && !document->several) {
+    return apps::fail_usage(kReproduce,
+                            "--rounds: only for " + names([](auto& one) { return one.several; }));
+  }
+  if (given.seed && !document->simulated) {
+    return apps::fail_usage(kReproduce, "--seed: only for " + names([](auto& one) {
+                                          return one.simulated;
+                                        }) + ", which are simulated");
   }
   if (options.folder.empty()) options.folder = "reproduce-" + options.document;
-  return managers ? reproduce_managers(options) : reproduce_relay(options);
+  return document->reproduce(options);
 }
 
 }  // namespace
@@ -72,7 +102,8 @@ int main(int argc, char** argv) {
   ReproduceOptions options;
   Given given;
   app.add_option("document", options.document,
-                 "001: the managers' cases, simulated; 003: the relay and a guest's I/O, measured")
+                 "001: the managers' cases, simulated; 003: the relay and a guest's I/O, measured; "
+                 "004-disk: the disk study, simulated")
       .required()
       .option_text("DOCUMENT");
   app.add_option_function(
@@ -98,7 +129,7 @@ int main(int argc, char** argv) {
            options.rounds = static_cast<std::uint32_t>(*base::parse_unsigned(text));
            given.rounds = true;
          },
-         "of measurements, of which medians are shown [5]")
+         "of measurements, of which medians are shown, or of simulated runs [5]")
       .check(apps::accepts(
           [](const std::string& text) { return base::parse_unsigned(text, 1, 1000); }))
       .option_text("N");

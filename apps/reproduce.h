@@ -2,8 +2,9 @@
 //
 // What `fairlead reproduce` does for each course document.
 //
-//     001  reproduce_managers()   its cases again in simulation, beside simple policies
-//     003  reproduce_relay()      its measurements again: messages, and a guest's I/O
+//     001       reproduce_managers()  its cases again in simulation, beside simple policies
+//     003       reproduce_relay()     its measurements again: messages, and a guest's I/O
+//     004-disk  reproduce_disk()      its disk study again in simulation, beside its figures
 //
 // Thread-safety: none.  They return exit codes, and have said what was wrong.
 #pragma once
@@ -22,13 +23,14 @@ struct ReproduceOptions {
   std::string document;
   std::string folder;               // for samples and plots
   std::optional<std::string> only;  // a case
-  std::uint64_t seed = 1;           // 001
-  std::uint32_t rounds = 5;         // 003
+  std::uint64_t seed = 1;           // 001, 004-disk
+  std::uint32_t rounds = 5;         // 003, 004-disk
   std::string output = "text";
 };
 
 int reproduce_managers(const ReproduceOptions& options);
 int reproduce_relay(const ReproduceOptions& options);
+int reproduce_disk(const ReproduceOptions& options);
 
 // The folder for figures, and whether something can be written there: known before it takes minutes
 // to have something.

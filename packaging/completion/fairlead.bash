@@ -33,7 +33,7 @@ _fairlead_words() {
     fairlead-lab) echo "up ls load run console down libvirtd --uri --name --output --vms --vcpus
       --memory --max --pin --accel --lock --disk --disk-path --relay --all --stop --private --help
       --version" ;;
-    fairlead-reproduce) echo "001 003 --out --seed --rounds --case --output --help --version" ;;
+    fairlead-reproduce) echo "001 003 004-disk --out --seed --rounds --case --output --help --version" ;;
   esac
 }
 

@@ -37,7 +37,8 @@ offers client 1 2 -o '' : text json
 offers tool_for_integrity s : sectors.7
 offers fairlead integrity s : sectors.7
 offers fairlead-service start --image i : images
-offers fairlead reproduce '' : 001 003 --out --seed --rounds --case --output --help --version
+offers fairlead reproduce '' : \
+  001 003 004-disk --out --seed --rounds --case --output --help --version
 offers fairlead-reproduce 001 --out i : images
 offers fairlead mon : monitor
 offers fairlead monitor m : memory
