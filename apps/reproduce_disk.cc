@@ -52,7 +52,8 @@ std::string example_script(const std::vector<sim::ExampleTable>& tables) {
                          i == 0 ? "" : ", ", i, tables[i].name, tables[i].mean_response);
   }
   return "set terminal svg size 800,500 noenhanced\nset output 'examples.svg'\n"
-         "set xlabel 'place of the head'\nset ylabel 'time'\nset yrange [*:*] reverse\n"
+         "set xlabel 'place of the head'\nset xrange [0:100]\nset ylabel 'time'\nset yrange [*:*] "
+         "reverse\n"
          "set title 'mean responses'\nset key bottom right\nset grid\nplot " +
          plots + "\n";
 }
