@@ -68,7 +68,7 @@ base::Status fits(const RequestTrace& trace, std::uint64_t sectors, const std::s
     return base::fail(wrong(trace, one,
                             fmt::format("sectors {} to {} are past the end of {}, which has {}",
                                         one.sector, one.end() - 1, drive, sectors))
-                          .advise("take a larger --drive, or leave these requests out"));
+                          .advise("take a larger drive, or leave these requests out"));
   }
   return {};
 }

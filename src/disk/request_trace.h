@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "disk/io_request.h"
+#include "disk/request_story.h"
 
 namespace fairlead::disk {
 
@@ -31,6 +31,17 @@ struct RecordedRequest {
   std::uint64_t end() const noexcept { return sector + sector_count; }
   bool served() const noexcept { return dispatched_ns != kUnknown && ended_ns != kUnknown; }
 };
+
+inline RecordedRequest recorded(const RequestStory& story) {
+  return {.arrived_ns = story.arrived_ns,
+          .dispatched_ns = story.dispatched_ns,
+          .ended_ns = story.ended_ns,
+          .sector = story.request.sector,
+          .number = story.number,
+          .sector_count = story.request.sector_count,
+          .owner = story.request.owner,
+          .op = story.request.op};
+}
 
 struct RequestTrace {
   static constexpr std::size_t kMostRequests = std::size_t{1} << 26;
