@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "apps/drive_text.h"
+
 namespace fairlead::apps {
 namespace {
 
@@ -31,6 +33,27 @@ TEST(DriveFile, TakesWhatItSays) {
   const auto model = disk::make_model(drive->shape);
   EXPECT_EQ(model->access({.sector = 500, .sector_count = 1}, 0).end_ns, 8'000'000);
   EXPECT_EQ(model->access({.sector = 500, .sector_count = 1}, 0).hit, false) << "no cache";
+}
+
+TEST(DriveFile, ReadsWhatIsWrittenOfADrive) {
+  for (const BuiltInDrive& one : kBuiltInDrives) {
+    Drive drive = *find_drive(one.name);
+    drive.about += " \"\\\n";
+    const std::string text = drive_text(drive);
+    const auto again = parse_drive(text, "again.toml");
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_EQ(drive_text(*again), text);
+    EXPECT_TRUE(again->about.ends_with(" \"\\?")) << again->about;
+    const auto model = disk::make_model(drive.shape);
+    const auto other = disk::make_model(again->shape);
+    std::int64_t now_ns = 0;
+    for (std::uint64_t i = 0; i < 50; ++i) {
+      const disk::Transfer asked{.sector = i * 7919 % 90 * 1'000'003, .sector_count = 8};
+      const disk::Access access = model->access(asked, now_ns);
+      EXPECT_EQ(other->access(asked, now_ns).end_ns, access.end_ns) << one.name;
+      now_ns = access.end_ns;
+    }
+  }
 }
 
 TEST(DriveFile, SaysWhereAndWhatIsWrong) {

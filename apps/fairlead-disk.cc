@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "apps/command.h"
+#include "apps/disk_fit.h"
 #include "apps/disk_options.h"
 #include "apps/disk_runs.h"
 #include "apps/disk_show.h"
@@ -61,6 +62,7 @@ int main(int argc, char** argv) {
   fairlead::base::hold_standard_streams();
   apps::CommandLine app("schedulers of disks, and what they do to whom, in simulated time", kDisk);
   apps::DiskOptions options;
+  apps::FitOptions fit_options;
   const apps::Command example = app.add_subcommand("example", "document 004's worked example");
   const apps::Command schedulers =
       app.add_subcommand("schedulers", "what there is, with every parameter");
@@ -68,6 +70,8 @@ int main(int argc, char** argv) {
   const apps::Command simulate_command = app.add_subcommand("simulate", "one run");
   const apps::Command compare_command =
       app.add_subcommand("compare", "schedulers on the same work, with confidence intervals");
+  const apps::Command fit =
+      app.add_subcommand("fit", "the figures of a drive from a trace, and how well they fit");
   for (const apps::Command& command : {example, schedulers, drives}) {
     apps::add_output_option(command, options.output);
   }
@@ -75,12 +79,14 @@ int main(int argc, char** argv) {
   apps::add_simulate_options(simulate_command, options);
   apps::add_run_options(compare_command, options);
   apps::add_compare_options(compare_command, options);
+  apps::add_fit_options(fit, fit_options);
   app.require_subcommand(1, 1);
   app.footer(apps::kUnits);
   return apps::run(app, argc, argv, [&] {
     if (example.parsed()) return apps::show_example(options.output);
     if (schedulers.parsed()) return apps::show_schedulers(options.output);
     if (drives.parsed()) return apps::show_drives(options.output);
+    if (fit.parsed()) return apps::fit_disk(fit_options);
     return compare_command.parsed() ? compare(options) : simulate(options);
   });
 }

@@ -29,6 +29,7 @@
 namespace fairlead::disk {
 
 inline constexpr std::size_t kLeastFitted = 100;
+inline constexpr double kLeastCoherence = 0.3;  // less is none
 
 struct DriveFit {
   DriveShape shape;

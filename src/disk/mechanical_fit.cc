@@ -17,7 +17,6 @@ constexpr std::size_t kMostFitted = 10'000;  // transfers: more tell little more
 constexpr std::size_t kLeastTold = 50;       // of a kind, for a figure that only it tells
 constexpr std::size_t kFirstStretch = 300;   // transfers, for the rotation
 constexpr double kNearRotation = 0.06;       // of it: how near the first step comes
-constexpr double kLeastCoherence = 0.3;
 constexpr double kShortest = 0.005;  // so many of the waits are shorter than this share of a turn
 constexpr int kRoughCalls = 120;     // of a function that is searched
 constexpr int kFineCalls = 700;

@@ -10,8 +10,8 @@
 //        stretches, as each tells R nearer
 //     3  the seek curve anew: no wait may be shorter than nothing or longer than one rotation
 //
-// Without coherence (another geometry than that of the drive that is like it, or a clock that is not
-// steady) the rotation is that of step 1, and times are right in distribution only.
+// Without coherence (another geometry than that of the drive that is like it, or a clock that is
+// not steady) the rotation is that of step 1, and times are right in distribution only.
 //
 // Thread-safety: a pure function.
 #pragma once

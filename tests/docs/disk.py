@@ -117,6 +117,57 @@ class Disk(unittest.TestCase):
             self.assertIn("directory", self.refused(1, "simulate", "--workload", "replay",
                                                     "--trace", folder))
 
+    def fit(self, trace, *words):
+        return self.said("fit", trace, *words)
+
+    def test_a_drive_that_was_simulated_is_found_again(self):
+        drive = ('model = "linear"\nsectors = 1000000\nrotation = "6ms"\nfull_stroke = "9ms"\n'
+                 'hit = "200us"\n[cache]\nsegments = 64\nsegment_sectors = 221\n'
+                 "ahead_sectors = 64\n")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "drive.toml"
+            path.write_text(drive, encoding="ascii")
+            log, to = folder + "/log.csv", folder + "/found.toml"
+            run = ["simulate", "--workload", "random", "--onwards", "0.5", "--requests", "3000"]
+            self.said(*run, "--depth", "1", "--drive", str(path), "--log", log)
+            told = self.fit(log, "--sectors", "1000000", "--to", to)
+            self.assertLess(told["demerit"], 1e-3)
+            self.assertGreater(told["held_out"], 1000)
+            text = pathlib.Path(to).read_text(encoding="utf-8")
+            self.assertEqual(text, told["toml"])
+            found = dict(line.split(" = ") for line in text.split("\n") if " = " in line)
+            for key, ns in (("rotation", 6e6), ("full_stroke", 9e6), ("hit", 2e5)):
+                self.assertAlmostEqual(float(found[key].strip('"').removesuffix("ns")), ns, delta=9)
+            # The same drive gives the same run.
+            other = folder + "/again.csv"
+            self.said(*run, "--depth", "1", "--drive", to, "--log", other)
+            times = []
+            for name in (log, other):
+                with open(name, encoding="ascii") as file:
+                    times.append([int(row["ended_ns"]) for row in csv.DictReader(file)])
+            self.assertAlmostEqual(times[0][-1] / times[1][-1], 1, delta=1e-3)
+            # What is there stays, unless it is asked for.
+            self.assertIn("--force replaces", self.refused(1, "fit", log, "--to", to))
+            self.assertEqual(pathlib.Path(to).read_text(encoding="utf-8"), text)
+            self.fit(log, "--model", "rate", "--to", to, "--force")
+            self.assertIn('model = "rate"', pathlib.Path(to).read_text(encoding="utf-8"))
+
+    def test_transfers_with_others_in_flight_are_left_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log, to = folder + "/log.csv", folder + "/found.toml"
+            self.said("simulate", "--workload", "random", "--requests", "1000", "--log", log,
+                      "--drive", "cheetah-15k4")
+            said = self.refused(1, "fit", log, "--to", to)
+            self.assertRegex(said, r"log.csv: \d+ transfers can be fitted to, 100 are needed: ")
+            self.assertFalse(pathlib.Path(to).exists())
+            self.assertLess(self.fit(log, "--fifo")["demerit"], 1e-3)
+            self.assertIn("--like: cheetah-15k4 is a linear drive", self.refused(
+                1, "fit", log, "--model", "mechanical", "--like", "cheetah-15k4"))
+            self.assertIn("--sectors: sectors: ", self.refused(
+                1, "fit", log, "--model", "mechanical", "--sectors", "999999999"))
+            self.assertIn("past the end of --like", self.refused(1, "fit", log, "--sectors", "9"))
+            self.refused(2, "fit")
+
     def test_out_has_figures_and_a_plot(self):
         with tempfile.TemporaryDirectory() as folder:
             done = disk("compare", "--requests", "300", "--seeds", "2", "--out", folder + "/new")
