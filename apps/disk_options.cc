@@ -61,10 +61,30 @@ void add_requests(Command command, const std::string& name, std::optional<std::u
 }  // namespace
 
 std::vector<std::string> DiskOptions::schedulers() const {
-  if (!compared.empty()) return compared;
+  return compared.empty() ? scheduler_names() : compared;
+}
+
+std::vector<std::string> scheduler_names() {
   std::vector<std::string> all;
   for (const disk::SchedulerKind& kind : disk::scheduler_kinds()) all.emplace_back(kind.name);
   return all;
+}
+
+Check is_scheduler() {
+  return accepts([](const std::string& text) -> base::Result<bool> {
+    FL_TRY_STATUS(disk::check_scheduler(text));
+    return true;
+  });
+}
+
+void add_queue_options(Command command, disk::SchedulerShape& shape, disk::DiskQueueing& queueing) {
+  add_count(command, "--depth", queueing.depth, 1U, 256U,
+            "transfers taken from the scheduler and not ended");
+  add_count(command, "--slots", shape.slots, 1U, 65'536U,
+            "requests that the scheduler and the disk have at once");
+  add_count(command, "--merge-sectors", shape.merge_sectors, 1U, 65'536U,
+            "the longest transfer of merged requests");
+  add_duration(command, "--tick", queueing.tick_ns, "of the scheduler's clock; 0: exact", "0");
 }
 
 void add_run_options(Command command, DiskOptions& options) {
@@ -91,13 +111,7 @@ void add_run_options(Command command, DiskOptions& options) {
       .check(
           accepts([](const std::string& text) { return base::parse_unsigned(text, 1, 100'000); }))
       .type_name("N");
-  add_count(command, "--depth", run.queueing.depth, 1U, 256U,
-            "transfers taken from the scheduler and not ended");
-  add_count(command, "--slots", run.shape.slots, 1U, 65'536U,
-            "requests that the scheduler and the disk have at once");
-  add_count(command, "--merge-sectors", run.shape.merge_sectors, 1U, 65'536U,
-            "the longest transfer of merged requests");
-  add_duration(command, "--tick", run.queueing.tick_ns, "of the scheduler's clock; 0: exact", "0");
+  add_queue_options(command, run.shape, run.queueing);
   add_duration(command, "--extra", run.queueing.extra_ns,
                "on each access: a fault of document 004's throttle", "0");
   add_count(command, "--clock-scale", run.queueing.clock_scale, 1U, 1000U,
@@ -116,10 +130,7 @@ void add_run_options(Command command, DiskOptions& options) {
 
 void add_simulate_options(Command command, DiskOptions& options) {
   command.add_option("--scheduler", options.scheduler, "NAME, or NAME:PARAMETER=VALUE,...")
-      .check(accepts([](const std::string& text) -> base::Result<bool> {
-        FL_TRY_STATUS(disk::check_scheduler(text));
-        return true;
-      }))
+      .check(is_scheduler())
       .type_name("NAME")
       .capture_default_str();
   command.add_option("--log", options.log, "each request, as CSV").type_name("FILE");
@@ -129,10 +140,8 @@ void add_compare_options(Command command, DiskOptions& options) {
   command
       .add_option("--scheduler", options.compared,
                   "one of those compared, may be given again [all]")
-      .check(accepts([](const std::string& text) -> base::Result<bool> {
-        FL_TRY_STATUS(disk::check_scheduler(text));
-        return true;
-      }))
+      .one_each()
+      .check(is_scheduler())
       .type_name("NAME");
   add_count(command, "--seeds", options.seeds, 1U, 1000U, "runs of each, from --seed on");
   command.add_option("--out", options.folder, "folder for figures and plots")

@@ -26,6 +26,11 @@ struct DiskOptions {
   std::vector<std::string> schedulers() const;
 };
 
+std::vector<std::string> scheduler_names();  // all of them
+Check is_scheduler();                        // with parameters, or without
+
+// What a scheduler and the disk have at once; the scheduler's clock.
+void add_queue_options(Command command, disk::SchedulerShape& shape, disk::DiskQueueing& queueing);
 void add_run_options(Command command, DiskOptions& options);
 void add_simulate_options(Command command, DiskOptions& options);
 void add_compare_options(Command command, DiskOptions& options);

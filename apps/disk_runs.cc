@@ -8,18 +8,13 @@
 
 #include "apps/request_file.h"
 #include "base/quote.h"
+#include "base/student.h"
 #include "disk/scheduler_table.h"
 #include "sim/replay_workload.h"
 
 namespace fairlead::apps {
 namespace {
 
-// 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom.
-constexpr double kStudent[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306,
-                               2.262,  2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-                               2.110,  2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
-                               2.060,  2.056, 2.052, 2.048, 2.045, 2.042};
-constexpr double kNormal = 1.96;
 constexpr double kLeastRate = 0.001;
 
 }  // namespace
@@ -118,8 +113,7 @@ Estimate estimate(const std::vector<double>& values) {
   base::Summary summary;
   for (const double value : values) summary.add(value);
   if (values.size() < 2) return {summary.mean(), 0};
-  const std::size_t freedom = values.size() - 1;
-  const double t = freedom <= std::size(kStudent) ? kStudent[freedom - 1] : kNormal;
+  const double t = base::student_975(values.size() - 1);
   return {summary.mean(),
           t * summary.standard_deviation() / std::sqrt(static_cast<double>(values.size()))};
 }

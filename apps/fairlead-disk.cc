@@ -10,6 +10,7 @@
 #include "apps/command.h"
 #include "apps/disk_fit.h"
 #include "apps/disk_options.h"
+#include "apps/disk_predict.h"
 #include "apps/disk_runs.h"
 #include "apps/disk_show.h"
 #include "base/standard_streams.h"
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
   apps::CommandLine app("schedulers of disks, and what they do to whom, in simulated time", kDisk);
   apps::DiskOptions options;
   apps::FitOptions fit_options;
+  apps::PredictOptions predict_options;
   const apps::Command example = app.add_subcommand("example", "document 004's worked example");
   const apps::Command schedulers =
       app.add_subcommand("schedulers", "what there is, with every parameter");
@@ -72,6 +74,8 @@ int main(int argc, char** argv) {
       app.add_subcommand("compare", "schedulers on the same work, with confidence intervals");
   const apps::Command fit =
       app.add_subcommand("fit", "the figures of a drive from a trace, and how well they fit");
+  const apps::Command predict =
+      app.add_subcommand("predict", "what other schedulers would have done on the disk of a trace");
   for (const apps::Command& command : {example, schedulers, drives}) {
     apps::add_output_option(command, options.output);
   }
@@ -80,6 +84,7 @@ int main(int argc, char** argv) {
   apps::add_run_options(compare_command, options);
   apps::add_compare_options(compare_command, options);
   apps::add_fit_options(fit, fit_options);
+  apps::add_predict_options(predict, predict_options);
   app.require_subcommand(1, 1);
   app.footer(apps::kUnits);
   return apps::run(app, argc, argv, [&] {
@@ -87,6 +92,7 @@ int main(int argc, char** argv) {
     if (schedulers.parsed()) return apps::show_schedulers(options.output);
     if (drives.parsed()) return apps::show_drives(options.output);
     if (fit.parsed()) return apps::fit_disk(fit_options);
+    if (predict.parsed()) return apps::predict_disk(predict_options);
     return compare_command.parsed() ? compare(options) : simulate(options);
   });
 }

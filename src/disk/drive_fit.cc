@@ -81,15 +81,15 @@ double mean_error(const FitTrace& trace, const LinearShape& shape) {
   return sum;
 }
 
-DriveFit fit(const FitTrace& trace, const LinearShape& like) {
+base::Result<DriveFit> fit(const FitTrace& trace, const LinearShape& like) {
   const LinearShape with = fit_to(trace, like);
   LinearShape bare = like;
   bare.cache.segments = 0;
   bare = fit_to(trace, bare);
-  return {.shape = mean_error(trace, bare) < mean_error(trace, with) ? bare : with};
+  return DriveFit{.shape = mean_error(trace, bare) < mean_error(trace, with) ? bare : with};
 }
 
-DriveFit fit(const FitTrace& trace, RateShape shape) {
+base::Result<DriveFit> fit(const FitTrace& trace, RateShape shape) {
   std::vector<FitPoint> reads;  // 1, bytes
   std::vector<FitPoint> writes;
   std::vector<FitPoint> both;  // reads, writes, bytes
@@ -115,10 +115,10 @@ DriveFit fit(const FitTrace& trace, RateShape shape) {
   latency(writes, shape.write_ns);
   shape.bytes_per_second = byte_ns > 0 ? 1e9 / byte_ns : 0;
   shape.transfers_per_second = 0;  // one after the other tells none
-  return {.shape = shape};
+  return DriveFit{.shape = shape};
 }
 
-DriveFit fit(const FitTrace& trace, const MechanicalShape& like) {
+base::Result<DriveFit> fit(const FitTrace& trace, const MechanicalShape& like) {
   return fit_mechanical(trace, like);
 }
 
@@ -155,8 +155,8 @@ base::Result<DriveFit> fit_drive(const FitTrace& trace, const DriveShape& like) 
                                   "no times of dispatch and end, {} transfers had others in flight",
                                   trace.counted, kLeastFitted, trace.untimed, trace.crowded));
   }
-  DriveFit done = std::visit([&](const auto& shape) { return fit(trace, shape); }, like);
-  done.fitted = trace.counted - trace.counted / 3;
+  FL_TRY(DriveFit done, std::visit([&](const auto& shape) { return fit(trace, shape); }, like));
+  for (std::size_t i = 0; i < trace.held_out_from; ++i) done.fitted += trace.trains(i) ? 1 : 0;
   done.error = held_out_error(trace, done.shape, done.phase_ns);
   return done;
 }

@@ -10,8 +10,7 @@
 //                 overheads stay (mechanical_fit.h)
 //     rate        read, write, bytes_per_second, by robust regression
 //
-// Whether the drive has the cache of the one that is like it, or none, is decided by which of the
-// two errs less.
+// Whether the drive has the cache of the one that is like it, or none, is told by the times.
 //
 // Thread-safety: pure functions; no chance in them.  Errors: kInvalid for less than kLeastFitted
 // transfers that count.
@@ -40,6 +39,10 @@ struct DriveFit {
 };
 
 base::Result<DriveFit> fit_drive(const FitTrace& trace, const DriveShape& like);
+
+inline Transfer transfer_of(const FitTransfer& one) {
+  return {.sector = one.sector, .sector_count = one.sector_count, .op = one.op};
+}
 
 // What a model says to the first `most` transfers of a trace, one after the other, begun when they
 // were.

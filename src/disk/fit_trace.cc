@@ -63,4 +63,17 @@ FitTrace fit_trace(const RequestTrace& trace, FitQueue queue) {
   return out;
 }
 
+FitTrace half_of(FitTrace trace, base::Random& random) {
+  constexpr std::size_t kStretch = 100;
+  bool first = false;  // of two stretches
+  for (std::size_t i = 0; i < trace.held_out_from; ++i) {
+    if (i % (2 * kStretch) == 0) first = random.below(2) == 0;
+    FitTransfer& one = trace.transfers[i];
+    if (!one.counts || (i / kStretch % 2 == 0) == first) continue;
+    one.counts = false;
+    --trace.counted;
+  }
+  return trace;
+}
+
 }  // namespace fairlead::disk

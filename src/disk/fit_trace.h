@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/random.h"
 #include "disk/request_trace.h"
 
 namespace fairlead::disk {
@@ -45,5 +46,8 @@ struct FitTrace {
 
 // The last third of those that count is held out.
 FitTrace fit_trace(const RequestTrace& trace, FitQueue queue);
+
+// With half of what is fitted to, in stretches of 100 transfers: of each two one, by chance.
+FitTrace half_of(FitTrace trace, base::Random& random);
 
 }  // namespace fairlead::disk

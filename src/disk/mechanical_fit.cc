@@ -7,6 +7,9 @@
 #include <numbers>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "disk/cache_shadow.h"
 #include "disk/nelder_mead.h"
 #include "disk/robust_fit.h"
 
@@ -15,33 +18,71 @@ namespace {
 
 constexpr std::size_t kMostFitted = 10'000;  // transfers: more tell little more
 constexpr std::size_t kLeastTold = 50;       // of a kind, for a figure that only it tells
-constexpr std::size_t kFirstStretch = 300;   // transfers, for the rotation
-constexpr double kNearRotation = 0.06;       // of it: how near the first step comes
-constexpr double kShortest = 0.005;  // so many of the waits are shorter than this share of a turn
-constexpr int kRoughCalls = 120;     // of a function that is searched
+constexpr std::size_t kFirstStretch = 120;   // misses, for the rotation
+constexpr double kNearRotation = 0.35;       // of it: how near the first step comes
+constexpr double kShortest = 0.005;    // so many of the waits are shorter than this share of a turn
+constexpr double kMostTried = 50'000;  // rotations, either side
+constexpr double kLongHit = 5;         // times the median hit: no hit
+constexpr double kShortMiss = 2;       // as many times: no miss
+constexpr int kRoughCalls = 120;       // of a function that is searched
 constexpr int kFineCalls = 700;
 constexpr double kLeastStepNs = 50'000;
 
+// What the cache of the drive that is like it says, and what the time does: kMoved is said to be a
+// hit, but took so long that the heads must have moved; said to be a miss, but short, is a hit.
+enum class Kind : std::uint8_t { kMiss, kMoved, kHit };
+
+// All are misses, if those said to be hits are not much faster: the drive has no such cache.
+std::vector<Kind> kinds_of(const FitTrace& trace, std::size_t end, const CacheShape& cache) {
+  CacheShadow shadow(cache);
+  std::vector<Kind> kinds(end, Kind::kMiss);
+  std::vector<double> hits;
+  std::vector<double> misses;
+  for (std::size_t i = 0; i < end; ++i) {
+    const FitTransfer& one = trace.transfers[i];
+    if (one.op != IoOp::kRead) shadow.write(one.sector, one.sector_count);
+    if (one.op == IoOp::kRead && shadow.read(one.sector, one.sector_count)) kinds[i] = Kind::kHit;
+    (kinds[i] == Kind::kHit ? hits : misses).push_back(one.service_ns());
+  }
+  const double hit_ns = quantile_of(hits, 0.5);
+  const bool cached = hit_ns < quantile_of(misses, 0.5) / 2;
+  for (std::size_t i = 0; i < end; ++i) {
+    const double time_ns = trace.transfers[i].service_ns();
+    if (!cached) {
+      kinds[i] = Kind::kMiss;
+    } else if (kinds[i] == Kind::kHit && time_ns > kLongHit * hit_ns) {
+      kinds[i] = Kind::kMoved;
+    } else if (time_ns < kShortMiss * hit_ns) {
+      kinds[i] = Kind::kHit;
+    }
+  }
+  return kinds;
+}
+
 class Fitter {
  public:
-  Fitter(const FitTrace& trace, const MechanicalShape& like) : trace_(trace), shape_(like) {
+  Fitter(const FitTrace& trace, const MechanicalShape& like)
+      : trace_(trace), shape_(like), most_ns_(2 * static_cast<double>(like.rotation_ns)) {
     std::size_t used = 0;
     while (end_ < trace.held_out_from && used < kMostFitted) used += trace.trains(end_++) ? 1 : 0;
+    kinds_ = kinds_of(trace, end_, like.cache);
+    if (std::ranges::find(kinds_, Kind::kHit) == kinds_.end()) shape_.cache.segments = 0;
   }
 
-  // The mean error that is left.
-  double fit_without_angle() {
+  std::size_t misses() const {
+    std::size_t count = 0;
+    run(shape_, end_, [&](const FitTransfer&, const Access&, double) { ++count; });
+    return count;
+  }
+
+  void fit() {
     fit_hits();
     see_writes();
     for (const double reach : {0.25, 0.1}) {
-      search(&Fitter::error_without_angle, reach, kRoughCalls);
+      search(&Fitter::error_of_halves, reach, kRoughCalls);
       shape_.rotation_ns = rotation_of_what_is_left();
     }
-    search(&Fitter::error_without_angle, 0.05, kRoughCalls);
-    return error_without_angle(shape_);
-  }
-
-  void fit_with_rotation() {
+    search(&Fitter::error_of_halves, 0.05, kRoughCalls);
     find_rotation();
     fit_overhead();
     search(&Fitter::error_of_turns, 0.1, kFineCalls);
@@ -56,25 +97,32 @@ class Fitter {
  private:
   using Error = double (Fitter::*)(const MechanicalShape&) const;
 
+  // Those that are sure to have moved the heads: calls visit(transfer, access, service).
   template <typename Visit>
   void run(const MechanicalShape& shape, std::size_t end, Visit&& visit) const {
-    MechanicalModel model(shape);
-    replay(trace_, model, end, 0, [&](std::size_t at, const Access& access, double service_ns) {
-      if (trace_.trains(at)) visit(trace_.transfers[at], access, service_ns);
-    });
+    MechanicalShape bare = shape;
+    bare.cache.segments = 0;
+    MechanicalModel model(bare);
+    for (std::size_t i = 0; i < end; ++i) {
+      if (kinds_[i] == Kind::kHit) continue;
+      const FitTransfer& one = trace_.transfers[i];
+      const Access access = model.access(transfer_of(one), one.begin_ns);
+      if (kinds_[i] != Kind::kMiss || !trace_.trains(i)) continue;
+      visit(one, access, static_cast<double>(access.end_ns - one.begin_ns));
+    }
   }
 
-  // Of hits that need not wait for the drive to read.
+  // Of hits; some of them had to wait for the drive to read.
   void fit_hits() {
-    MechanicalShape shape = shape_;
-    shape.hit_overhead_ns = 0;
     std::vector<double> times;
-    run(shape, end_, [&](const FitTransfer& one, const Access& access, double service_ns) {
-      const auto bus_ns = static_cast<double>(access.transfer_ns);
-      if (access.hit && service_ns <= bus_ns) times.push_back(one.service_ns() - bus_ns);
-    });
+    for (std::size_t i = 0; i < end_; ++i) {
+      const FitTransfer& one = trace_.transfers[i];
+      if (kinds_[i] != Kind::kHit || !trace_.trains(i)) continue;
+      const double bytes = double{kSectorBytes} * one.sector_count;
+      times.push_back(one.service_ns() - bytes * 1e9 / shape_.bus_bytes_per_second);
+    }
     if (times.size() < kLeastTold) return;
-    shape_.hit_overhead_ns = std::max(std::llround(quantile_of(times, 0.5)), 0LL);
+    shape_.hit_overhead_ns = std::max(std::llround(quantile_of(times, 0.25)), 0LL);
   }
 
   void see_writes() {
@@ -90,7 +138,7 @@ class Fitter {
   void fit_overhead() {
     std::vector<double> times;
     run(shape_, end_, [&](const FitTransfer& one, const Access& access, double service_ns) {
-      if (one.op != IoOp::kRead || access.hit || access.seek_ns != 0) return;
+      if (one.op != IoOp::kRead || access.seek_ns != 0) return;
       const double media_ns =
           service_ns - static_cast<double>(access.rotation_ns + shape_.read_overhead_ns);
       times.push_back(one.service_ns() - media_ns);
@@ -132,16 +180,15 @@ class Fitter {
   }
 
   // What is left of a time if half a rotation stands for whatever it took.
-  static double left_without_angle(const MechanicalShape& shape, const FitTransfer& one,
-                                   const Access& access, double service_ns) {
-    const double half = access.hit ? 0 : static_cast<double>(shape.rotation_ns) / 2;
+  static double left_of_halves(const MechanicalShape& shape, const FitTransfer& one,
+                               const Access& access, double service_ns) {
+    const double half = static_cast<double>(shape.rotation_ns) / 2;
     return one.service_ns() - (service_ns - static_cast<double>(access.rotation_ns) + half);
   }
 
-  double error_without_angle(const MechanicalShape& shape) const {
-    const double most = 2 * static_cast<double>(shape.rotation_ns);
+  double error_of_halves(const MechanicalShape& shape) const {
     return mean(shape, [&](const FitTransfer& one, const Access& access, double service_ns) {
-      return std::min(std::abs(left_without_angle(shape, one, access, service_ns)), most);
+      return std::min(std::abs(left_of_halves(shape, one, access, service_ns)), most_ns_);
     });
   }
 
@@ -149,10 +196,9 @@ class Fitter {
   double error_of_turns(const MechanicalShape& shape) const {
     const auto turn = static_cast<double>(shape.rotation_ns);
     return mean(shape, [&](const FitTransfer& one, const Access& access, double service_ns) {
-      if (access.hit) return std::min(std::abs(one.service_ns() - service_ns), turn);
       const double wait_ns =
           one.service_ns() - (service_ns - static_cast<double>(access.rotation_ns));
-      return std::min(std::max({-wait_ns, wait_ns - turn, 0.0}), turn);
+      return std::min(std::max({-wait_ns, wait_ns - turn, 0.0}), most_ns_);
     });
   }
 
@@ -170,7 +216,7 @@ class Fitter {
   std::int64_t rotation_of_what_is_left() const {
     std::vector<double> left;
     run(shape_, end_, [&](const FitTransfer& one, const Access& access, double service_ns) {
-      if (!access.hit) left.push_back(left_without_angle(shape_, one, access, service_ns));
+      left.push_back(left_of_halves(shape_, one, access, service_ns));
     });
     const double upper = quantile_of(left, 0.75);
     const double between = upper - quantile_of(left, 0.25);
@@ -184,7 +230,6 @@ class Fitter {
     std::complex<double> sum = 0;
     std::size_t count = 0;
     run(shape, end, [&](const FitTransfer& one, const Access& access, double) {
-      if (access.hit) return;
       const auto late = static_cast<double>((one.end_ns - access.end_ns) % rotation_ns);
       sum += std::polar(1.0, 2 * std::numbers::pi * late / static_cast<double>(rotation_ns));
       ++count;
@@ -192,18 +237,35 @@ class Fitter {
     return count == 0 ? 0 : sum / static_cast<double>(count);
   }
 
+  std::size_t first_stretch() const {
+    std::size_t misses = 0;
+    std::size_t end = 0;
+    while (end < end_ && misses < kFirstStretch) misses += kinds_[end++] == Kind::kMiss ? 1 : 0;
+    return end;
+  }
+
+  // The time by which sectors pass that is longest in rotations: of the trace's end, or of the last
+  // track's skew.
+  double longest_ns(std::size_t end) const {
+    double cylinders = 0;
+    for (const Zone& zone : shape_.zones) cylinders += zone.cylinders;
+    const double skew_ns = static_cast<double>(shape_.cylinder_skew_ns) +
+                           (shape_.heads - 1.0) * static_cast<double>(shape_.head_switch_ns);
+    const FitTransfer& last = trace_.transfers[end - 1];
+    return cylinders * skew_ns +
+           static_cast<double>(last.end_ns - trace_.transfers.front().begin_ns);
+  }
+
   void find_rotation() {
     const auto about = static_cast<double>(shape_.rotation_ns);
     double centre = about;
     double range = kNearRotation * about;
     double step = range;
-    for (std::size_t end = std::min(kFirstStretch, end_); step > 1 || end < end_;) {
-      const FitTransfer& last = trace_.transfers[end - 1];
-      const auto stretch_ns = static_cast<double>(last.end_ns - trace_.transfers.front().begin_ns);
-      // A quarter of a rotation at the stretch's end; then as near as it goes.
-      const double quarter = about * about / (4 * stretch_ns);
+    for (std::size_t end = first_stretch(); step > 1 || end < end_;) {
+      // A quarter of a rotation where it matters most; then as near as it goes.
+      const double quarter = about * about / (4 * longest_ns(end));
       step = std::max(std::min(quarter, step / 4), 1.0);
-      centre = best_rotation(centre, range, step, end);
+      centre = best_rotation(centre, std::min(range, kMostTried * step), step, end);
       range = 2 * step;
       end = std::min(2 * end, end_);
     }
@@ -233,7 +295,9 @@ class Fitter {
 
   const FitTrace& trace_;
   MechanicalShape shape_;
+  double most_ns_;       // that one transfer's error counts
   std::size_t end_ = 0;  // of what is fitted to
+  std::vector<Kind> kinds_;
   bool tells_settle_ = false;
   double coherence_ = 0;
   std::int64_t phase_ns_ = 0;
@@ -241,15 +305,16 @@ class Fitter {
 
 }  // namespace
 
-DriveFit fit_mechanical(const FitTrace& trace, const MechanicalShape& like) {
-  MechanicalShape without = like;
-  without.cache.segments = 0;
-  Fitter cached(trace, like);
-  Fitter bare(trace, without);
-  const double cached_error = cached.fit_without_angle();
-  Fitter& better = bare.fit_without_angle() < cached_error ? bare : cached;
-  better.fit_with_rotation();
-  return better.result();
+base::Result<DriveFit> fit_mechanical(const FitTrace& trace, const MechanicalShape& like) {
+  Fitter fitter(trace, like);
+  if (const std::size_t misses = fitter.misses(); misses < kLeastTold) {
+    return base::fail(base::ErrorKind::kInvalid,
+                      fmt::format("{} transfers moved the heads, {} are needed to tell how long "
+                                  "that takes",
+                                  misses, kLeastTold));
+  }
+  fitter.fit();
+  return fitter.result();
 }
 
 }  // namespace fairlead::disk

@@ -13,13 +13,17 @@
 // Without coherence (another geometry than that of the drive that is like it, or a clock that is
 // not steady) the rotation is that of step 1, and times are right in distribution only.
 //
-// Thread-safety: a pure function.
+// Which transfers were hits is told by the rules of cache_shadow.h, with the cache of the drive
+// that is like it, and by how long they took; if those said to be hits are not twice as fast as the
+// others, the drive has no cache.
+//
+// Thread-safety: a pure function.  kInvalid if too few transfers moved the heads.
 #pragma once
 
 #include "disk/drive_fit.h"
 
 namespace fairlead::disk {
 
-DriveFit fit_mechanical(const FitTrace& trace, const MechanicalShape& like);
+base::Result<DriveFit> fit_mechanical(const FitTrace& trace, const MechanicalShape& like);
 
 }  // namespace fairlead::disk

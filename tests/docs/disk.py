@@ -168,6 +168,33 @@ class Disk(unittest.TestCase):
             self.assertIn("past the end of --like", self.refused(1, "fit", log, "--sectors", "9"))
             self.refused(2, "fit")
 
+    def test_other_schedulers_are_predicted_from_a_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = folder + "/log.csv"
+            run = ["--requests", "20000", "--population", "3"]
+            self.said("simulate", "--scheduler", "deadline", "--log", log, *run)
+            words = ["predict", log, "--ran", "deadline", "--model", "mechanical", "--draws", "3",
+                     "--scheduler", "cats", "--scheduler", "cfq"]
+            told = self.said(*words)
+            self.assertEqual(told["early"], 0)
+            self.assertGreater(told["fit"]["coherence"], 0.9)
+            self.assertEqual([one["scheduler"] for one in told["schedulers"]], ["cats", "cfq"])
+            outside = []
+            for one in told["schedulers"]:
+                truth = self.said("simulate", "--scheduler", one["scheduler"], *run)
+                for figure in ("service_ms", "response_ms", "p99_ms", "sectors_per_ms"):
+                    away = abs(one[figure]["mean"] - truth[figure])
+                    if away > one[figure]["half_width_95"]:
+                        outside.append((one["scheduler"], figure, truth[figure], one[figure]))
+            self.assertLessEqual(len(outside), 1, outside)  # of 8, each with 95 % to be inside
+            plain = ["predict", log, "--ran", "deadline", "--loop", "open", "--scheduler", "noop"]
+            self.assertEqual(self.said(*plain), self.said(*plain))
+            text = disk(*plain).stdout
+            self.assertIn("deadline, observed", text)
+            self.assertIn(" ± ", text)
+            self.refused(2, "predict", log)
+            self.assertIn("no scheduler 'none'", self.refused(2, "predict", log, "--ran", "none"))
+
     def test_out_has_figures_and_a_plot(self):
         with tempfile.TemporaryDirectory() as folder:
             done = disk("compare", "--requests", "300", "--seeds", "2", "--out", folder + "/new")

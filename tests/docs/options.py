@@ -12,7 +12,8 @@ import sys
 SUBCOMMANDS = {"fairlead-service": ["start", "stop", "status"],
                "fairlead-guest": ["build", "headers", "lock"],
                "fairlead-trace": ["record", "report", "export", "import", "live"],
-               "fairlead-disk": ["example", "schedulers", "drives", "simulate", "compare"],
+               "fairlead-disk": ["example", "schedulers", "drives", "simulate", "compare", "fit",
+                                 "predict"],
                "fairlead-monitor": ["vcpu", "memory"],
                "fairlead-lab": ["up", "ls", "load", "console", "down", "libvirtd"]}
 
