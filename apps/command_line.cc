@@ -84,6 +84,7 @@ Option Option::check(const Check& check) const {
 Option Option::one_each() const {
   return Option(cli_option(option_)->allow_extra_args(false));
 }
+
 Option Option::expected(int values) const { return Option(cli_option(option_)->expected(values)); }
 
 Option Option::excludes(Option other) const {
