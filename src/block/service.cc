@@ -309,7 +309,9 @@ bool Service::dispatch() {
 
 // The fair queue says who may wait at the disk, the disk's scheduler who goes first.
 bool Service::dispatch_scheduled() {
-  now_ns_ = clock_.now_ns();
+  // A model's times, and a scheduler's that waits, are as near as the clock is; else this turn's
+  // look at it will do.
+  if (limits_.throttle || stage_->next_ns() != DiskStage::kNever) now_ns_ = clock_.now_ns();
   stage_->advance(now_ns_);
   start_scheduled();
   bool busy = answer_scheduled();
