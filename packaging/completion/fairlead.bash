@@ -15,8 +15,8 @@ _fairlead_words() {
     fairlead-client) echo "--name --pattern --duration --poll --reconnect --seed --weight --output
       --no-files --help --version" ;;
     fairlead-integrity) echo "--output --help --version" ;;
-    fairlead-disk) echo "example schedulers drives simulate compare --drive --workload --requests
-      --warm-up --seed --processes --depth --slots --merge-sectors --tick --extra --clock-scale
+    fairlead-disk) echo "example schedulers drives simulate compare fit predict --drive --workload
+      --requests --model --like --sectors --fifo --to --force --ran --loop --draws --warm-up --seed --processes --depth --slots --merge-sectors --tick --extra --clock-scale
       --files --files-alpha --files-least --zipf --size-log-mean --size-log-sigma --sleep-alpha
       --sleep-least --sleep-most --population --page-sectors --think --onwards --writes --rate
       --request-sectors --page-cache --read-ahead --trace --speed --scheduler --log --seeds --out
@@ -68,6 +68,8 @@ _fairlead() {
       mapfile -t COMPREPLY < <(compgen -W "uniform zipf: seq" -- "$word")
       [[ ${COMPREPLY[*]} != zipf: ]] || compopt -o nospace 2>/dev/null || true
       return ;;
+    --model) mapfile -t COMPREPLY < <(compgen -W "linear mechanical rate" -- "$word") ; return ;;
+    --loop) mapfile -t COMPREPLY < <(compgen -W "closed open" -- "$word") ; return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W "blktrace ctf chrome" -- "$word") ; return ;;
     -o | --output) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ; return ;;
   esac

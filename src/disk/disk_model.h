@@ -30,6 +30,8 @@ class DiskModel {
   virtual std::uint64_t sectors() const noexcept = 0;
   // Within sectors().
   virtual Access access(const Transfer& transfer, std::int64_t begin_ns) = 0;
+  // The last access ended then, whatever the model said of it: for fits, which have seen it.
+  virtual void ended(std::int64_t /*end_ns*/) {}
 };
 
 }  // namespace fairlead::disk

@@ -73,6 +73,11 @@ class DriveCache {
     trim(one);
   }
 
+  // What was read from the media last ended at another time.
+  void filled_from(std::int64_t now_ns) noexcept {
+    if (filling_ != kNone) segments_[filling_].since_ns = now_ns;
+  }
+
   void written(std::uint64_t sector, std::uint32_t count) noexcept {
     for (Segment& one : segments_) {
       if (sector < one.limit && one.begin < sector + count) one = {};

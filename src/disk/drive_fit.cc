@@ -129,8 +129,8 @@ void replay(const FitTrace& trace, DiskModel& model, std::size_t most, std::int6
   for (std::size_t i = 0; i < std::min(most, trace.transfers.size()); ++i) {
     const FitTransfer& one = trace.transfers[i];
     const std::int64_t begin_ns = one.begin_ns + phase_ns;
-    const Access access = model.access(
-        {.sector = one.sector, .sector_count = one.sector_count, .op = one.op}, begin_ns);
+    const Access access = model.access(transfer_of(one), begin_ns);
+    model.ended(one.end_ns + phase_ns);
     visit(i, access, static_cast<double>(access.end_ns - begin_ns));
   }
 }

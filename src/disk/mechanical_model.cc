@@ -88,8 +88,10 @@ std::int64_t MechanicalModel::media_ns(const Place& place, std::uint32_t count) 
 Access MechanicalModel::access(const Transfer& transfer, std::int64_t begin_ns) {
   if (transfer.op == IoOp::kRead &&
       cache_.ready_ns(transfer.sector, transfer.sector_count, begin_ns)) {
+    moved_ = false;
     return hit(transfer, begin_ns);
   }
+  moved_ = true;
   return move(transfer, begin_ns);
 }
 

@@ -51,6 +51,9 @@ class MechanicalModel final : public DiskModel {
 
   std::uint64_t sectors() const noexcept override { return shape_.sectors; }
   Access access(const Transfer& transfer, std::int64_t begin_ns) override;
+  void ended(std::int64_t end_ns) override {
+    if (moved_) cache_.filled_from(end_ns);
+  }
 
   // For tests and fits.
   std::int64_t seek_ns(std::uint32_t cylinders) const noexcept;
@@ -81,6 +84,7 @@ class MechanicalModel final : public DiskModel {
   DriveCache cache_;
   std::uint32_t cylinder_ = 0;
   std::uint32_t head_ = 0;
+  bool moved_ = false;  // by the last access
 };
 
 }  // namespace fairlead::disk

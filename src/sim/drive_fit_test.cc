@@ -140,6 +140,18 @@ TEST(DriveFit, GivesPlattersBack) {
   }
 }
 
+TEST(DriveFit, ABusyRunTellsTheWholeDrive) {
+  // One after the other without a pause: what the drive reads ahead depends on each end.
+  StudyWorkload workload({.processes = 64, .files = 300, .sectors = 20'000'000, .seed = 5});
+  const auto trace = simulated_trace(platters(), workload, 12'000, 0, 2);
+  const auto timed = disk::fit_trace(trace, disk::FitQueue::kInLine);
+  const auto fit = disk::fit_drive(timed, another());
+  ASSERT_TRUE(fit);
+  EXPECT_GT(fit->coherence, 0.99);
+  EXPECT_LT(fit->error.demerit, 0.05);
+  EXPECT_LT(fit->error.rms_ns, 400 * kUs);
+}
+
 TEST(DriveFit, WithoutTheAngleTheTimesAreRightInDistribution) {
   RandomWorkload workload = alone_on_platters();
   const auto trace = simulated_trace(platters(), workload, 5'000);
