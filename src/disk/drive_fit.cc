@@ -65,6 +65,7 @@ LinearShape fit_to(const FitTrace& trace, LinearShape shape) {
     shape.sector_ns = line->size() == 3 ? (*line)[2] : 0;
   }
   std::vector<double> hits;
+  hits.reserve(seen.hits.size());
   for (const auto& [time_ns, sectors] : seen.hits) {
     hits.push_back(time_ns - shape.sector_ns * sectors);
   }

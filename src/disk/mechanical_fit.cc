@@ -174,6 +174,7 @@ class Fitter {
   void search(Error error, double reach, int most_calls) {
     const std::vector<double> begin = numbers();
     std::vector<double> steps;
+    steps.reserve(begin.size());
     for (const double one : begin) steps.push_back(std::max(reach * one, kLeastStepNs));
     const auto function = [&](const std::vector<double>& at) { return (this->*error)(with(at)); };
     shape_ = with(nelder_mead(function, begin, steps, most_calls).at);

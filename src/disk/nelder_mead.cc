@@ -44,12 +44,13 @@ class Simplex {
 
   // One step: the worst corner is replaced, or all but the best draw near to it.
   void step() {
-    std::ranges::stable_sort(corners_, {}, &Minimum::value);
+    std::ranges::sort(corners_, {}, &Minimum::value);
     Minimum& worst = corners_.back();
     const Minimum reflected = call(beyond(-1));
     if (reflected.value < corners_.front().value) {
       Minimum expanded = call(beyond(-2));
-      worst = expanded.value < reflected.value ? std::move(expanded) : reflected;
+      if (expanded.value >= reflected.value) expanded = reflected;
+      worst = std::move(expanded);
       return;
     }
     if (reflected.value < corners_[corners_.size() - 2].value) {
