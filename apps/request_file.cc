@@ -91,7 +91,10 @@ base::Result<disk::RequestTrace> requests_of(const trace::Trace& trace, const st
   disk::RequestTrace out{.name = name, .requests = {}};
   if (chosen == nullptr) return disk::in_order(std::move(out));
   for (const trace::Request& one : chosen->requests) add_request(*chosen, one, out.requests);
-  std::ranges::stable_sort(out.requests, {}, &disk::RecordedRequest::arrived_ns);
+  for (std::size_t i = 0; i < out.requests.size(); ++i) out.requests[i].number = i;
+  std::ranges::sort(out.requests, {}, [](const disk::RecordedRequest& one) {
+    return std::pair(one.arrived_ns, one.number);
+  });
   // A recording's clock may begin before its first event.
   const std::int64_t early_ns = out.requests.empty() ? 0 : out.requests.front().arrived_ns;
   for (std::size_t i = 0; i < out.requests.size(); ++i) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -43,7 +44,8 @@ base::Result<RequestTrace> in_order(RequestTrace trace) {
   if (trace.requests.empty()) {
     return base::fail(base::ErrorKind::kInvalid, trace.name + ": no request is in it");
   }
-  std::ranges::stable_sort(trace.requests, {}, &RecordedRequest::number);
+  std::ranges::sort(trace.requests, {},
+                    [](const RecordedRequest& one) { return std::pair(one.number, one.line); });
   const RecordedRequest* last = nullptr;
   for (const RecordedRequest& one : trace.requests) {
     if (last != nullptr && one.number == last->number) {
