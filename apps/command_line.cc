@@ -81,9 +81,7 @@ Option Option::check(const Check& check) const {
   return Option(cli_option(option_)->check(CLI::Validator(check.why_not, check.in_help)));
 }
 
-Option Option::one_each() const {
-  return Option(cli_option(option_)->allow_extra_args(false));
-}
+Option Option::one_each() const { return Option(cli_option(option_)->allow_extra_args(false)); }
 
 Option Option::expected(int values) const { return Option(cli_option(option_)->expected(values)); }
 
