@@ -5,9 +5,9 @@
 // distance; with weights, the weighted sum.  It is the travelling repairman's problem on a path.
 // On a tie the head goes up.
 //
-// Equations in docs/design/disk.md.  O((m+1)(n-m+1)) time with m of n requests at or below the
-// head, O(n) memory.  Sums are exact: distance · sum of weights · n has to fit 63 bits, as it does
-// for 2^36 sectors, 1024 requests and weights up to 127.
+// Equations in docs/design/disk.md.  O(n) time and memory.  Sums are exact: twice the distance
+// times the sum of weights times n has to fit 63 bits, as it does for 2^36 sectors, 1024 requests
+// and weights up to 63.
 //
 // Thread-safety: none.  The constructor allocates; order() does too.
 #pragma once
@@ -16,11 +16,14 @@
 #include <span>
 #include <vector>
 
+#include "disk/head_turns.h"
+
 namespace fairlead::disk {
 
 class AlgorithmT {
  public:
-  explicit AlgorithmT(std::uint32_t most) : costs_(most + 1), weights_before_(most + 1) {}
+  explicit AlgorithmT(std::uint32_t most)
+      : costs_(most + 1), weights_before_(most + 1), turns_(most) {}
 
   // The index of the first to serve.  `sectors` ascend; 1 to `most` of them.
   std::uint32_t first(std::uint64_t head, std::span<const std::uint64_t> sectors);
@@ -32,8 +35,13 @@ class AlgorithmT {
   std::vector<std::uint32_t> order(std::uint64_t head, std::span<const std::uint64_t> sectors);
 
  private:
+  template <typename Weights>
+  std::uint32_t first_of(std::uint64_t head, std::span<const std::uint64_t> sectors,
+                         std::size_t below, const Weights& weights);
+
   std::vector<std::int64_t> costs_;
   std::vector<std::int64_t> weights_before_;
+  HeadTurns turns_;
 };
 
 }  // namespace fairlead::disk

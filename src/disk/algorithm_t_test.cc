@@ -3,13 +3,17 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/random.h"
 #include "base/sanitizers.h"
+#include "disk/head_turns.h"
 #include "disk/io_request.h"
+#include "disk/neighbourhoods.h"
+#include "disk/weights_left.h"
 
 namespace fairlead::disk {
 namespace {
@@ -78,6 +82,54 @@ TEST(AlgorithmT, BeginsWithTheBestOfAllWeightedOrders) {
     ASSERT_EQ(least[algorithm.first(one.head, one.sectors, one.weights)], std::ranges::min(least))
         << "head " << one.head << ", sectors " << testing::PrintToString(one.sectors)
         << ", weights " << testing::PrintToString(one.weights);
+  }
+}
+
+// The head's turns whatever the number of requests, and the recurrence likewise.
+struct Ways {
+  explicit Ways(const Case& one)
+      : below(static_cast<std::size_t>(std::ranges::upper_bound(one.sectors, one.head) -
+                                       one.sectors.begin())),
+        before(one.sectors.size() + 1) {
+    std::partial_sum(one.weights.begin(), one.weights.end(), before.begin() + 1);
+    if (below == 0 || below == one.sectors.size()) return;
+    const UnequalWeights weights{before.data(), below, one.sectors.size()};
+    std::vector<std::int64_t> costs(one.sectors.size() + 1);
+    by_turns = HeadTurns(one.sectors.size()).up_first(one.head, one.sectors, below, weights);
+    by_rows = Neighbourhoods(one.head, one.sectors, below, weights).up_first(costs.data());
+  }
+  std::size_t below;
+  std::vector<std::int64_t> before;
+  std::optional<bool> by_turns{};  // up; none: requests on one side only
+  std::optional<bool> by_rows{};
+};
+
+TEST(AlgorithmT, ByTurnsBeginsWithTheBestOfAllWeightedOrders) {
+  base::Random random(4);
+  for (int i = 0; i < kCases; ++i) {
+    const Case one = random_case(random, 6);
+    const Ways ways(one);
+    if (!ways.by_turns) continue;
+    const auto least = least_costs(one);
+    ASSERT_EQ(least[*ways.by_turns ? ways.below : ways.below - 1], std::ranges::min(least))
+        << "head " << one.head << ", sectors " << testing::PrintToString(one.sectors)
+        << ", weights " << testing::PrintToString(one.weights);
+  }
+}
+
+TEST(AlgorithmT, BothWaysChooseTheSame) {
+  base::Random random(5);
+  AlgorithmT algorithm(300);
+  for (int i = 0; i < 2000; ++i) {
+    Case one = random_case(random, 300);
+    if (i % 2 == 0) std::ranges::fill(one.weights, 1);
+    const Ways ways(one);
+    ASSERT_EQ(ways.by_turns, ways.by_rows) << i;
+    if (!ways.by_turns) continue;
+    const std::size_t first = *ways.by_turns ? ways.below : ways.below - 1;
+    ASSERT_EQ(algorithm.first(one.head, one.sectors, one.weights), first);
+    if (i % 2 != 0) continue;
+    ASSERT_EQ(algorithm.first(one.head, one.sectors), first);
   }
 }
 
