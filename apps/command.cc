@@ -71,6 +71,7 @@ int run_in_memory(const std::string& program, const std::function<int()>& body) 
 
 int run(const CommandLine& line, int argc, char** argv, const std::function<int()>& body) {
   base::hold_standard_streams();
+  ::signal(SIGXFSZ, SIG_IGN);  // a file over its limit is an error of write(), with a line
   const std::string program = line.name();
   const Parsed parsed = line.parse(argc, argv, program + " " FAIRLEAD_VERSION);
   if (parsed.kind == Parsed::Kind::kWrong) return fail_usage(program, parsed.text);

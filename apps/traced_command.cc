@@ -15,7 +15,8 @@ namespace {
 constexpr std::chrono::milliseconds kPatience(2000);
 constexpr std::chrono::milliseconds kEvery(2);
 
-// daemon::Signals blocks what ends us, and ignores SIGPIPE; a child would inherit both.
+// daemon::Signals blocks what ends us and ignores SIGPIPE, apps::run() SIGXFSZ; a child would
+// inherit all of that.
 class AsBefore {
  public:
   AsBefore() noexcept {
@@ -24,6 +25,7 @@ class AsBefore {
     ::sigemptyset(&none);
     ::sigemptyset(&ignored);
     ::sigaddset(&ignored, SIGPIPE);
+    ::sigaddset(&ignored, SIGXFSZ);
     ::posix_spawnattr_init(&attributes_);
     ::posix_spawnattr_setsigmask(&attributes_, &none);
     ::posix_spawnattr_setsigdefault(&attributes_, &ignored);

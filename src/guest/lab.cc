@@ -274,6 +274,8 @@ base::Result<Domain> Lab::State::start(const UpOptions& up, const Image& image,
   FL_TRY_STATUS(check_free(mark.relay));
   Domain domain(virDomainCreateXML(connection, domain_xml(spec).c_str(), 0));
   if (!domain) return base::fail(libvirt_error("start " + spec.name));
+  // QEMU, which is this user's, makes it readable by all: what a guest does is nobody else's.
+  if (!mark.relay.empty()) (void)::chmod(mark.relay.c_str(), S_IRUSR | S_IWUSR);
   return domain;
 }
 

@@ -217,6 +217,7 @@ class Traces(TraceCase):
     def test_the_host_gets_all_that_the_guest_read(self):
         guest = self.up("--disk", "--relay", "4M")
         self.assertEqual(os.stat(guest["relay"]).st_size, 4 * MIB)
+        self.assertEqual(os.stat(guest["relay"]).st_mode & 0o777, 0o600)
         before = self.requests(guest["name"])
         self.assertEqual(self.ask(guest, "trace start disk=vda").split("=")[0], "ok bytes")
         reader = self.reader(guest)

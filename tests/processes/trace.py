@@ -216,7 +216,8 @@ class Trace(House):
         said = self.ok("fairlead-trace", "record", "--service", "block", "--", "grep", "-E",
                        "^Sig(Blk|Ign):", "/proc/self/status")
         for line in said.splitlines()[:2]:
-            self.assertEqual(int(line.split()[1], 16) & (1 << signal.SIGPIPE - 1), 0, line)
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):
+                self.assertEqual(int(line.split()[1], 16) & (1 << number - 1), 0, line)
         self.assertEqual(int(said.split()[1], 16), 0, said)
         self.stop()
 
@@ -300,6 +301,16 @@ class Trace(House):
             resource.RLIMIT_AS, (limit, limit)))
         self.one_line_error(result, 1)
         self.assertIn("memory", result.stderr)
+        self.stop()
+
+    def test_a_file_over_its_limit_is_told(self):
+        self.start()
+        self.record_client(2, 2000)
+        result = self.trace("export", "--format", "chrome", "--to", "t.json",
+                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                                  (65536, 65536)))
+        self.one_line_error(result, 1)
+        self.assertFalse(os.path.exists(self.path("t.json")))
         self.stop()
 
     def test_a_full_disk_is_told(self):
