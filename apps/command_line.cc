@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -32,10 +34,28 @@ std::string subcommands_of(const CLI::App& app) {
   return names;
 }
 
+// The words that nothing took; an option stands before what may be its value.
+std::string unexpected(const CLI::App& app) {
+  const std::vector<std::string> words = app.remaining(true);
+  const auto option = std::ranges::find_if(
+      words, [](const std::string& word) { return word.size() > 1 && word.starts_with('-'); });
+  if (option != words.end()) return "there is no option " + base::quoted(*option);
+  std::string what = words.size() == 1 ? "not expected here:" : "none of these is expected here:";
+  for (const std::string& word : words) what += " " + base::quoted(word);
+  return what;
+}
+
 // What was wrong, on one line.
 std::string explain(const CLI::ParseError& error, const CLI::App& app) {
   std::string what = error.what();
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) what += subcommands_of(app);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    what = unexpected(app) + subcommands_of(app);
+  }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
+      app.get_require_subcommand_min() > 0 && app.get_subcommands().empty()) {
+    const std::string names = subcommands_of(app);
+    what = (app.remaining(true).empty() ? "which subcommand" : unexpected(app)) + names;
+  }
   // CLI11 speaks of INI, and marks the opening of a section with "++".
   const std::string unknown = "INI was not able to parse ";
   if (what.starts_with(unknown)) {

@@ -59,20 +59,19 @@ int failed(const base::Error& error) { return apps::fail(kProgram, error); }
 
 // ---- record ----
 
-void tell_recorded(const Options& options, const trace::Recorder& recorder) {
+void tell_recorded(const Options& options, std::uint64_t events, std::uint64_t lost) {
   if (options.json()) {
     std::string line;
     base::JsonWriter(line)
         .begin_object()
         .member("file", options.to)
-        .member("events", recorder.events())
-        .member("lost", recorder.lost())
+        .member("events", events)
+        .member("lost", lost)
         .end_object();
     std::puts(line.c_str());
   } else {
     std::printf("%s: %llu events, %llu lost\n", options.to.c_str(),
-                static_cast<unsigned long long>(recorder.events()),
-                static_cast<unsigned long long>(recorder.lost()));
+                static_cast<unsigned long long>(events), static_cast<unsigned long long>(lost));
   }
 }
 
@@ -93,7 +92,7 @@ base::Status record(const Options& options, const daemon::EndWatch& end) {
     by_itself = command && command->ended();
     return by_itself || end.asked() || base::monotonic_ns() - started_ns >= limit_ns;
   }));
-  tell_recorded(options, recorder);
+  tell_recorded(options, recorder.events(), recorder.lost());
   if (by_itself && !end.asked() && command->code() != 0) {
     return base::fail(ErrorKind::kIo, fmt::format("{} ended with {}; what it did is recorded",
                                                   options.command[0], command->code()));
@@ -143,6 +142,8 @@ int run_report(const Options& options) {
   if (!*drawn) {
     std::fprintf(stderr, "%s: no gnuplot here: %s holds data and scripts only\n", kProgram,
                  options.plots->c_str());
+  } else if (!options.json()) {
+    std::printf("drawn in %s\n", options.plots->c_str());
   }
   return apps::kDone;
 }
@@ -163,7 +164,9 @@ int run_import(const Options& options) {
   const auto trace = trace::read_blktrace(options.source);
   if (!trace) return failed(trace.error());
   const auto written = trace::write_trace(*trace, options.to);
-  return written ? apps::kDone : failed(written.error());
+  if (!written) return failed(written.error());
+  tell_recorded(options, trace->events.size(), trace->lost());
+  return apps::kDone;
 }
 
 }  // namespace
@@ -233,6 +236,7 @@ int main(int argc, char** argv) {
   importing.add_option("-f,--file", options.to, "the recording")
       .check(apps::not_empty())
       .capture_default_str();
+  apps::add_output_option(importing, options.output);
   app.require_subcommand(1, 1);
   return apps::run(app, argc, argv, [&] {
     if (record.parsed()) return run_record(options);

@@ -69,6 +69,7 @@ base::Status ask(const std::string& socket, std::string_view words) {
 class GuestTrace final : public trace::LiveSource {
  public:
   struct Parts {
+    std::string name;                            // the guest's
     std::string socket;                          // the agent's
     daemon::LockFile lock;                       // one recorder at a time
     std::optional<CardMemory> memory;            // outlives the channel
@@ -88,6 +89,11 @@ class GuestTrace final : public trace::LiveSource {
   base::Status finish(trace::TraceFileWriter& file) override {
     FL_TRY_STATUS(parts_.channel->poll(file));  // the clock's last measurement
     tracing_ = false;
+    if (!port_is_served(parts_.socket)) {
+      FL_TRY_STATUS(parts_.channel->finish(file));
+      return base::fail(ErrorKind::kClosed, "the guest " + parts_.name +
+                                                " ended meanwhile; what came from it is recorded");
+    }
     auto stopped =
         std::async(std::launch::async, [this] { return ask(parts_.socket, "trace stop"); });
     while (stopped.wait_for(std::chrono::milliseconds(2)) != std::future_status::ready) {
@@ -156,7 +162,7 @@ base::Result<std::unique_ptr<trace::LiveSource>> start(const std::string& place,
                                                        const std::string& card,
                                                        const std::string& name) {
   FL_TRY(daemon::LockFile held, lock(place + ".lock"));
-  GuestTrace::Parts parts{place + ".agent", std::move(held), std::nullopt, nullptr};
+  GuestTrace::Parts parts{name, place + ".agent", std::move(held), std::nullopt, nullptr};
   FL_TRY_STATUS(end_what_is_left(parts.socket));
   FL_TRY_STATUS(is_there(card) ? start_by_card(parts, card, name)
                                : start_by_port(parts, place + ".port", name));

@@ -300,6 +300,36 @@ base::Result<Pairing> parse_pairing(const Trace& trace, std::string_view text) {
                         .advise("FRONT=BACK, each of " + (known.empty() ? "none" : known)));
 }
 
+namespace {
+
+// Guests' devices that were used, and behind which there is none, though the host was traced.
+std::string alone_text(const Trace& trace, const Report& report) {
+  const auto kind_of = [&](std::uint16_t source) { return trace.sources[source].kind; };
+  if (trace.events.empty()) return "nothing was read or written meanwhile\n";
+  if (std::ranges::none_of(trace.sources,
+                           [](const Source& source) { return source.kind == SourceKind::kHost; })) {
+    return {};
+  }
+  std::string out;
+  for (const DeviceReport& device : report.devices) {
+    const DeviceRequests& found = device.found;
+    const auto is_its = [&](const PairReport& pair) {
+      const Pairing& pairing = pair.staged.pairing;
+      return pairing.front_source == found.source && pairing.front_device == found.device;
+    };
+    if (kind_of(found.source) != SourceKind::kGuest || std::ranges::any_of(report.pairs, is_its)) {
+      continue;
+    }
+    out += fmt::format(
+        "no device of the host that was traced stands behind {}: an image in a file system has "
+        "other sectors; give the guest a device, or say --pair\n",
+        device_title(trace, found.source, found.device));
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string report_text(const Trace& trace, const Report& report) {
   std::string out;
   for (const PairReport& pair : report.pairs) out += pair_text(trace, pair);
@@ -315,6 +345,7 @@ std::string report_text(const Trace& trace, const Report& report) {
                          base::printable(source.name), source.steps.size());
     }
   }
+  out += alone_text(trace, report);
   return out + losses_text(trace);
 }
 

@@ -201,6 +201,18 @@ TEST_F(StagesTest, AGuestsDiskFindsItsDeviceByItself) {
   EXPECT_EQ(pairings[0].back_device, kLoop);
 }
 
+TEST_F(StagesTest, AGuestsDiskBehindWhichThereIsNothingIsTold) {
+  front().read(0, 8).whole(0, 10, 150);
+  back().read(4096, 8).whole(30, 60, 100);
+  const auto text = [&] {
+    return report_text(planted_.trace(), make_report(planted_.trace(), {}));
+  };
+  EXPECT_NE(text().find("stands behind 254,0 of aos_1"), std::string::npos) << text();
+  plant(1000, 8);
+  plant(2000, 16);
+  EXPECT_EQ(text().find("stands behind"), std::string::npos) << text();
+}
+
 TEST_F(StagesTest, TwoServicesWithTheSameIdsStayApart) {
   TraceBuilder planted;
   for (const char* name : {"one", "two"}) {

@@ -459,6 +459,7 @@ class Ports(TraceCase):
                 self.rig.virsh("destroy", guest["name"])
                 self.assertEqual(recorder.wait(), 1)
                 self.assertEqual(recorder.errors().count("\n"), 1)
+                self.assertIn("ended meanwhile", recorder.errors())
                 report = json.loads(run("fairlead-trace", "report", self.recording(), "-o",
                                         "json").stdout)
                 self.assertEqual(report["lost"], 1)

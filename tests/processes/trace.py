@@ -273,6 +273,8 @@ class Trace(House):
                 with open(self.path("trace.flt"), "rb") as file:
                     self.assertEqual(file.read(), old)
         self.ok("fairlead-trace", "export", "--format", "blktrace", "--to", "set")
+        self.assertRegex(self.ok("fairlead-trace", "import", "set", "-f", "again.flt"),
+                         r"\Aagain.flt: \d+ events, 0 lost\n\Z")
         size = os.path.getsize(self.path("set.blktrace.0"))
         self.one_line_error(self.trace("import", "set", "-f", "set.blktrace.0"), 1)
         self.assertEqual(os.path.getsize(self.path("set.blktrace.0")), size)
