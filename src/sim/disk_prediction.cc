@@ -13,7 +13,7 @@
 namespace fairlead::sim {
 namespace {
 
-constexpr double kNsPerMs = 1e6;
+constexpr double kMsInNs = 1e6;
 constexpr std::uint64_t kMostRequests = 100'000;  // of a run
 constexpr std::uint64_t kWarmUpPart = 10;
 
@@ -114,8 +114,8 @@ class Predictor {
 }  // namespace
 
 PredictedFigures predicted_figures(const DiskRun& run) {
-  return {run.service_ns.mean() / kNsPerMs, run.response_ns.mean() / kNsPerMs,
-          static_cast<double>(run.response_ns.quantile(0.99)) / kNsPerMs, run.sectors_per_ms()};
+  return {run.service_ns.mean() / kMsInNs, run.response_ns.mean() / kMsInNs,
+          static_cast<double>(run.response_ns.quantile(0.99)) / kMsInNs, run.sectors_per_ms()};
 }
 
 DiskRun observed_run(const disk::RequestTrace& trace) {

@@ -8,7 +8,7 @@ namespace {
 constexpr const char* kCats = "cats";
 constexpr const char* kDeadline = "deadline";
 constexpr const char* kCfq = "cfq:drain=0,think_tick=4ms";
-constexpr std::int64_t kTickNs = 4'000'000;
+constexpr std::int64_t kStudyTickNs = 4'000'000;
 
 // Document 004, "Results", the first table and the second.
 constexpr StudyRow kDirect[] = {
@@ -48,10 +48,10 @@ StudyShape study_shape() {
           .population = 319};
 }
 
-disk::DiskQueueing study_queueing() { return {.depth = 2, .tick_ns = kTickNs}; }
+disk::DiskQueueing study_queueing() { return {.depth = 2, .tick_ns = kStudyTickNs}; }
 
 disk::DiskQueueing faulty_queueing() {
-  return {.depth = 2, .tick_ns = kTickNs, .extra_ns = kExtraNs, .clock_scale = kTimersTooFast};
+  return {.depth = 2, .tick_ns = kStudyTickNs, .extra_ns = kExtraNs, .clock_scale = kTimersTooFast};
 }
 
 // 3 % of the files.
