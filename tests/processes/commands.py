@@ -83,7 +83,7 @@ class Commands(House):
         self.refused(USAGE, "start, stop or status", "fairlead-service")
         self.refused(USAGE, "'begin'; there are start, stop, status", "fairlead-service", "begin")
         self.refused(USAGE, "no option '--imgae'", "fairlead-service", "start", "--imgae", "x")
-        self.refused(USAGE, "'simulat'; there are example", "fairlead-disk", "simulat")
+        self.refused(USAGE, "'reprot'; there are record", "fairlead-trace", "reprot")
         self.refused(USAGE, "", "fairlead-service", "start", "disk1.img")
         for option, values in {
                 "--queue-depth": ("0", "-1", "4097", "x"), "--max-clients": ("0", "4097", "x"),
