@@ -23,7 +23,6 @@ namespace fairlead::apps {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-constexpr std::string_view kRecordingBegins = "FLTRACE1";
 constexpr std::size_t kTextBytes = 64;  // without a zero among its first: CSV
 
 base::Result<std::size_t> read_piece(int file, std::vector<char>& piece, const std::string& path) {
@@ -121,7 +120,7 @@ base::Result<disk::RequestTrace> read_requests(const std::string& path) {
     FL_TRY(const std::size_t count, read_piece(file.get(), piece, path));
     first.assign(piece.data(), count);
   }
-  if (first.starts_with(kRecordingBegins)) {
+  if (trace::begins_recording(first)) {
     FL_TRY(const trace::Trace recording, trace::read_trace(path));
     return requests_of(recording, path);
   }

@@ -12,6 +12,7 @@ namespace fairlead::block {
 
 namespace {
 constexpr std::int64_t kWithinPart = 50;  // 2 %
+static_assert(disk::ModelledDisk::kNever == DiskStage::kNever);
 }  // namespace
 
 base::Result<std::unique_ptr<Throttle>> Throttle::open(const ThrottleOptions& options,

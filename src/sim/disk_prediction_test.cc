@@ -12,23 +12,6 @@
 namespace fairlead::sim {
 namespace {
 
-disk::MechanicalShape true_drive() {
-  return {.sectors = 20'000'000,
-          .heads = 4,
-          .zones = {{5000, 700}, {5000, 500}},
-          .rotation_ns = 6'000'000,
-          .seek_one_ns = 600'000,
-          .seek_average_ns = 5'000'000,
-          .seek_full_ns = 10'500'000,
-          .write_settle_ns = 400'000,
-          .head_switch_ns = 500'000,
-          .cylinder_skew_ns = 900'000,
-          .read_overhead_ns = 150'000,
-          .hit_overhead_ns = 70'000,
-          .write_overhead_ns = 150'000,
-          .cache = {}};
-}
-
 // Enough of them that the disk has a queue to choose from.
 StudyWorkload readers() {
   return StudyWorkload({.processes = 48, .files = 300, .sectors = 20'000'000, .seed = 5});
@@ -37,7 +20,7 @@ StudyWorkload readers() {
 disk::RequestTrace run_under(const std::string& scheduler) {
   const disk::SchedulerShape shape{};
   const auto chosen = disk::make_scheduler(scheduler, shape);
-  const auto model = disk::make_model(true_drive());
+  const auto model = disk::make_model(platters());
   disk::ModelledDisk disk(**chosen, *model, shape, {.depth = 2});
   StudyWorkload workload = readers();
   disk::RequestTrace trace{.name = scheduler, .requests = {}};
@@ -80,7 +63,7 @@ std::size_t outside(const DiskPrediction& prediction) {
 }
 
 TEST(DiskPrediction, TheTruthLiesInTheIntervals) {
-  disk::MechanicalShape like = true_drive();
+  disk::MechanicalShape like = platters();
   like.rotation_ns = 5'500'000;
   like.seek_one_ns = 300'000;
   like.seek_average_ns = 3'500'000;
@@ -99,13 +82,13 @@ TEST(DiskPrediction, TheTruthLiesInTheIntervals) {
 
 TEST(DiskPrediction, OfAModelThatIsTooPlainTheIntervalsAreWider) {
   const DiskPrediction plain =
-      predicted(disk::LinearShape{.sectors = true_drive().sectors, .cache = {}});
+      predicted(disk::LinearShape{.sectors = platters().sectors, .cache = {}});
   EXPECT_GT(plain.others[0].half_width[0], 0.5 * plain.others[0].mean[0]);
   EXPECT_LE(outside(plain), 3U);
 }
 
 TEST(DiskPrediction, TheSameSeedPredictsTheSame) {
-  const disk::DriveShape like = disk::LinearShape{.sectors = true_drive().sectors, .cache = {}};
+  const disk::DriveShape like = disk::LinearShape{.sectors = platters().sectors, .cache = {}};
   const DiskPrediction one = predicted(like);
   EXPECT_EQ(one.others[1].mean, predicted(like).others[1].mean);
   EXPECT_NE(one.others[1].mean, predicted(like, 9).others[1].mean);

@@ -15,6 +15,24 @@
 
 namespace fairlead::sim {
 
+// The drive that is to be found.
+inline disk::MechanicalShape platters() {
+  return {.sectors = 20'000'000,
+          .heads = 4,
+          .zones = {{5000, 700}, {5000, 500}},
+          .rotation_ns = 6'000'000,
+          .seek_one_ns = 600'000,
+          .seek_average_ns = 5'000'000,
+          .seek_full_ns = 10'500'000,
+          .write_settle_ns = 400'000,
+          .head_switch_ns = 500'000,
+          .cylinder_skew_ns = 900'000,
+          .read_overhead_ns = 150'000,
+          .hit_overhead_ns = 70'000,
+          .write_overhead_ns = 150'000,
+          .cache = {}};
+}
+
 // A model whose times are up to that share longer, evenly.
 class NoisyModel final : public disk::DiskModel {
  public:

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/file.h"
-#include "trace/trace_file_format.h"
+#include "trace/trace_file.h"
 
 namespace fairlead::trace {
 
@@ -63,10 +63,10 @@ base::Status RecordingFile::make_sure_of_it() const {
 }
 
 base::Status RecordingFile::check_content() const {
-  std::uint64_t magic = 0;
-  const ssize_t got = ::pread(fd_.get(), &magic, sizeof magic, 0);
+  char bytes[16];
+  const ssize_t got = ::pread(fd_.get(), bytes, sizeof bytes, 0);
   if (got < 0) return base::fail_errno(errno, "read " + path_);
-  if (got == sizeof magic && magic == kTraceFileMagic) return {};
+  if (begins_recording({bytes, static_cast<std::size_t>(got)})) return {};
   return base::fail(base::Error(ErrorKind::kExists, path_ + " is there and is no recording")
                         .advise("name another file with --file, or remove it"));
 }

@@ -72,6 +72,9 @@ class TraceFileWriter {
   std::uint64_t lost_ = 0;
 };
 
+// Whether a file that begins with these bytes is one.
+bool begins_recording(std::string_view bytes) noexcept;
+
 base::Result<Trace> read_trace(const std::string& path);
 
 // As if it had been recorded: of events of one time the order is kept, of losses it is not.

@@ -325,6 +325,13 @@ class Reader {
 
 }  // namespace
 
+bool begins_recording(std::string_view bytes) noexcept {
+  std::uint64_t magic = 0;
+  if (bytes.size() < sizeof magic) return false;
+  std::memcpy(&magic, bytes.data(), sizeof magic);
+  return magic == kTraceFileMagic;
+}
+
 base::Result<Trace> read_trace(const std::string& path) {
   FL_TRY(Records records, Records::open(path));
   return Reader(std::move(records)).read();

@@ -112,12 +112,7 @@ int CommandServer::wait_ms() const {
 }
 
 void CommandServer::run() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGCHLD);
-  ::sigaddset(&signals, SIGIO);
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  signals_ = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+  signals_ = open_signals();
   port_.open(kCommandPort, kPortPatienceNs);
   while (true) {
     const int port = port_.poll_fd();

@@ -189,12 +189,7 @@ int Agent::wait_ms() const {
 }
 
 void Agent::run() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGCHLD);
-  ::sigaddset(&signals, SIGIO);
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  const int signal_fd = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+  const int signal_fd = open_signals();
   prepare_system();
   read_command_line();
   const bool has_ports = ::access("/modules/order", F_OK) == 0;

@@ -20,6 +20,9 @@ void prepare_system();
 // The device of the virtio-serial port of that name, opened; -1 if it has not come in time.
 int open_port(const char* name, std::int64_t patience_ns);
 
+// A signalfd of SIGCHLD and SIGIO, which this process from now on blocks.
+int open_signals();
+
 // A child that gives whoever presses Enter on the console a shell, again and again.
 void offer_shell();
 
