@@ -287,8 +287,10 @@ class Trace(House):
     def test_what_is_no_file_keeps_nobody_waiting(self):
         os.mkfifo(self.path("fifo"))
         self.start()
-        self.one_line_error(self.trace("report", "fifo"), 1)
-        self.one_line_error(self.trace("record", "--service", "block", "-f", "fifo"), 1)
+        for words in (["report", "fifo"], ["record", "--service", "block", "-f", "fifo"]):
+            result = self.trace(*words)
+            self.one_line_error(result, 1)
+            self.assertIn("fifo is no regular file", result.stderr)
         self.stop()
 
     @unittest.skipIf(SANITIZED, "a sanitizer takes all addresses")
