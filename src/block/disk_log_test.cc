@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/testing_full_disk.h"
 #include "block/testing_service.h"
 #include "disk/request_csv.h"
 
@@ -69,6 +71,20 @@ TEST(DiskLog, AFullDiskEndsItOnce) {
   EXPECT_EQ(test.log->stats().requests, 0U);
   test.log.reset();
   EXPECT_THAT(test.ends, testing::ElementsAre(testing::HasSubstr("No space left")));
+}
+
+TEST(DiskLog, AFullDiskLeavesNoPartOfALine) {
+  const TestFolder folder;
+  const std::string path = folder / "log.csv";
+  const base::FullDisk full(8192 + 11);
+  LogUnderTest test(base::Fd(::open(path.c_str(), O_WRONLY | O_CREAT, 0600)));
+  test.add(10);
+  const std::size_t header = std::string_view(disk::kRequestCsvHeader).size();
+  ASSERT_TRUE(eventually([&] { return base::read_file(path, 1 << 20)->size() > header; }));
+  test.add(1000);
+  ASSERT_TRUE(eventually([&] { return !test.log->stats().ended.empty(); }));
+  test.log.reset();
+  EXPECT_FALSE(logged_requests(*base::read_file(path, 1 << 20)).requests.empty());
 }
 
 TEST(DiskLog, AFileThatIsTooSlowEndsItWithAWholeLine) {

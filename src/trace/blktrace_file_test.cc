@@ -17,9 +17,9 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/testing_full_disk.h"
 #include "trace/blktrace_format.h"
 #include "trace/testing_difference.h"
-#include "trace/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -490,7 +490,7 @@ TEST_F(BlktraceFile, AfterAFullDiskThereAreNoFiles) {
   std::erase_if(trace.events, [](const Event& e) { return e.stream == 0 && e.block.sector > 0; });
   base::Status written;
   {
-    const FullDisk full(8192);
+    const base::FullDisk full(8192);
     written = write_blktrace(trace, prefix_);
   }
   ASSERT_FALSE(written);

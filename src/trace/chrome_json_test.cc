@@ -17,7 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
-#include "trace/testing_full_disk.h"
+#include "base/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -239,7 +239,7 @@ TEST(ChromeJson, AFileIsNewAndWholeOrNotThere) {
       (std::filesystem::temp_directory_path() / fmt::format("fl-chrome-{}", ::getpid())).string();
   const Trace trace = Planter({.requests = 300, .guest = true, .ids = true}).plant();
   {
-    const FullDisk full(8192);
+    const base::FullDisk full(8192);
     EXPECT_FALSE(write_chrome_file(trace, path));
   }
   EXPECT_FALSE(std::filesystem::exists(path));

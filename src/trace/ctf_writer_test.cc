@@ -14,8 +14,8 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/testing_full_disk.h"
 #include "trace/ctf_metadata.h"
-#include "trace/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -128,7 +128,7 @@ TEST_F(CtfWriter, AFolderThatIsThereIsLeftAlone) {
 TEST_F(CtfWriter, AfterAFullDiskThereIsNoFolder) {
   base::Status written;
   {
-    const FullDisk full(8192);
+    const base::FullDisk full(8192);
     written = write_ctf(Planter({300, false, true, "none"}).plant(), out());
   }
   ASSERT_FALSE(written);

@@ -13,8 +13,8 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/testing_full_disk.h"
 #include "trace/testing_difference.h"
-#include "trace/testing_full_disk.h"
 #include "trace/testing_planted.h"
 
 namespace fairlead::trace {
@@ -219,7 +219,7 @@ TEST_F(TraceFileTest, AFullDiskIsTold) {
   ASSERT_TRUE(file);
   EXPECT_FALSE(file->flush());
   const Trace trace = Planter({.requests = 400, .guest = true, .ids = true}).plant();
-  const FullDisk full(8192);
+  const base::FullDisk full(8192);
   EXPECT_FALSE(write_trace(trace, path_));
   EXPECT_FALSE(std::filesystem::exists(path_));
 }

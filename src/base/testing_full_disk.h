@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 
-namespace fairlead::trace {
+namespace fairlead::base {
 
 class FullDisk {
  public:
@@ -29,4 +29,4 @@ class FullDisk {
   rlimit old_{};
 };
 
-}  // namespace fairlead::trace
+}  // namespace fairlead::base
